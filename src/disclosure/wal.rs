@@ -1,0 +1,255 @@
+//! The bytes of the log on disk.
+//!
+//! `wal/<first position, 20 digits>.wal` are segments of about 64 MiB, each a header and frames. Numbers are
+//! little-endian.
+//!
+//! | header | bytes | |
+//! |---|---|---|
+//! | 0 | 8 | `SLUISWAL` |
+//! | 8 | 4, 4 | format version 1, CRC-32 of the bytes from 16 to the end of the header |
+//! | 16 | 8 | position of the first frame |
+//! | 24 | 32 | link of the frame before it; zeros at the very beginning |
+//!
+//! | frame | bytes | |
+//! |---|---|---|
+//! | 0 | 4 | length of the body |
+//! | 4 | 4 | CRC-32 of everything after it |
+//! | 8 | 8 | position |
+//! | 16 | 32 | link: SHA-256 of the previous link and the body |
+//! | 48 | 256 | body: the leaf |
+//! | 304 | 32, 64 each | body, where the leaf has rows: salt, rows |
+//!
+//! `head` says how far the log had come when it was last written, at most a second after a commit: size, root of
+//! RFC 6962 over the leaves, last link, and a checksum, as four lines of text. A log that is shorter than its head
+//! has lost records.
+
+use std::io::{self, Read};
+
+use super::{
+    merkle::{self, Hash, Tree},
+    record::{Leaf, Position, Row},
+};
+
+/// Segments are closed once they are this long.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Rows in one chunk at most.
+pub const MAX_ROWS: usize = 256;
+
+pub(super) const HEADER: usize = 56;
+pub(super) const FRAME: usize = 48;
+const MAGIC: &[u8; 8] = b"SLUISWAL";
+const FORMAT: u32 = 1;
+const SALT: usize = 32;
+const MAX_BODY: usize = Leaf::SIZE + SALT + MAX_ROWS * Row::SIZE;
+
+/// The name of the segment that begins with a position.
+pub(super) fn segment_name(first: Position) -> String {
+    format!("{:020}.wal", first.0)
+}
+
+/// The state of a log at its end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct End {
+    pub(super) tree: Tree,
+    pub(super) link: Hash,
+}
+
+impl End {
+    pub(super) fn next(&self) -> Position {
+        Position(self.tree.size())
+    }
+
+    pub(super) fn header(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.tree.size().to_le_bytes());
+        bytes[24..56].copy_from_slice(&self.link);
+        let crc = crc32fast::hash(&bytes[16..]);
+        bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Appends a frame to `out` and moves on.
+    pub(super) fn frame(&mut self, leaf: &Leaf, salt: &[u8; 32], rows: &[u8], out: &mut Vec<u8>) {
+        let start = out.len();
+        let leaf = leaf.to_bytes();
+        let salt: &[u8] = if rows.is_empty() { &[] } else { salt };
+        let length = leaf.len() + salt.len() + rows.len();
+        self.link = merkle::hash(&[&self.link, &leaf, salt, rows]);
+        out.extend_from_slice(&u32::try_from(length).expect("a body is bounded").to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&self.tree.size().to_le_bytes());
+        out.extend_from_slice(&self.link);
+        out.extend_from_slice(&leaf);
+        out.extend_from_slice(salt);
+        out.extend_from_slice(rows);
+        let crc = crc32fast::hash(&out[start + 8..]);
+        out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+        self.tree.push(merkle::leaf_hash(&leaf));
+    }
+
+    /// The text of the head file.
+    pub(super) fn head(&self) -> String {
+        let body = format!("{}\n{}\n{}\n", self.tree.size(), hex::encode(self.tree.root()), hex::encode(self.link));
+        let crc = crc32fast::hash(body.as_bytes());
+        format!("{body}{crc:08x}\n")
+    }
+}
+
+/// What a head file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) size: u64,
+    pub(super) root: Hash,
+    pub(super) link: Hash,
+}
+
+impl Head {
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let body = text.get(..text.len().checked_sub(9)?)?;
+        if text != format!("{body}{:08x}\n", crc32fast::hash(body.as_bytes())) {
+            return None;
+        }
+        let mut lines = body.lines();
+        let size = lines.next()?.parse().ok()?;
+        let mut hash = || {
+            let mut bytes = [0; 32];
+            hex::decode_to_slice(lines.next()?, &mut bytes).ok()?;
+            Some(bytes)
+        };
+        Some(Self { size, root: hash()?, link: hash()? })
+    }
+}
+
+/// Why a segment stops being readable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// Bytes are not what was written.
+    Altered,
+    /// It is of no segment, or does not follow the segment before.
+    Foreign,
+    /// Frames between here and what follows are gone.
+    Missing,
+    /// It ends inside a frame.
+    Torn,
+}
+
+/// One frame, checked.
+pub(super) struct Frame {
+    pub(super) leaf: Leaf,
+    pub(super) rows: Vec<Row>,
+    /// Offset of the byte after it.
+    pub(super) end: u64,
+}
+
+/// Reads a segment frame by frame, checking each.
+pub(super) struct Scanner<R> {
+    source: R,
+    offset: u64,
+    body: Vec<u8>,
+}
+
+/// What a scanner came upon.
+pub(super) enum Step {
+    /// The segment ends where a frame ends.
+    End,
+    /// Damage, at this offset.
+    Damaged(Damage, u64),
+    /// A frame.
+    Frame(Box<Frame>),
+}
+
+impl<R: Read> Scanner<R> {
+    /// Reads the header. `end` is the state of the log before this segment.
+    pub(super) fn open(mut source: R, end: &End) -> io::Result<Result<Self, Damage>> {
+        let mut header = [0; HEADER];
+        if fill(&mut source, &mut header)? < HEADER {
+            return Ok(Err(Damage::Torn));
+        }
+        if header == end.header() {
+            return Ok(Ok(Self { source, offset: HEADER as u64, body: Vec::new() }));
+        }
+        let crc = u32::from_le_bytes(header[12..16].try_into().expect("four bytes"));
+        let own = header[..8] == *MAGIC && crc == crc32fast::hash(&header[16..]);
+        let first = u64::from_le_bytes(header[16..24].try_into().expect("eight bytes"));
+        Ok(Err(match own {
+            false => Damage::Altered,
+            true if first > end.tree.size() => Damage::Missing,
+            true => Damage::Foreign,
+        }))
+    }
+
+    /// The next frame. After damage there is no next.
+    pub(super) fn step(&mut self, end: &mut End) -> io::Result<Step> {
+        let at = self.offset;
+        let mut head = [0; FRAME];
+        match fill(&mut self.source, &mut head)? {
+            0 => return Ok(Step::End),
+            FRAME => {}
+            _ => return Ok(Step::Damaged(Damage::Torn, at)),
+        }
+        let length = u32::from_le_bytes(head[..4].try_into().expect("four bytes")) as usize;
+        let rows = length.checked_sub(Leaf::SIZE + SALT);
+        let shape = length == Leaf::SIZE || rows.is_some_and(|rows| rows > 0 && rows % Row::SIZE == 0);
+        if !shape || length > MAX_BODY {
+            return Ok(Step::Damaged(Damage::Altered, at));
+        }
+        self.body.resize(length, 0);
+        if fill(&mut self.source, &mut self.body)? < length {
+            return Ok(Step::Damaged(Damage::Torn, at));
+        }
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&head[8..]);
+        crc.update(&self.body);
+        if crc.finalize().to_le_bytes() != head[4..8] {
+            return Ok(Step::Damaged(Damage::Altered, at));
+        }
+        let position = u64::from_le_bytes(head[8..16].try_into().expect("eight bytes"));
+        if position != end.tree.size() {
+            let damage = if position > end.tree.size() { Damage::Missing } else { Damage::Foreign };
+            return Ok(Step::Damaged(damage, at));
+        }
+        let link = merkle::hash(&[&end.link, &self.body]);
+        let Some(frame) = (link == head[16..48]).then(|| self.parse()).flatten() else {
+            return Ok(Step::Damaged(Damage::Altered, at));
+        };
+        end.link = link;
+        end.tree.push(merkle::leaf_hash(&self.body[..Leaf::SIZE]));
+        self.offset = at + (FRAME + length) as u64;
+        Ok(Step::Frame(Box::new(Frame { end: self.offset, ..frame })))
+    }
+
+    /// The leaf and its rows, and whether they belong together.
+    fn parse(&self) -> Option<Frame> {
+        let (leaf, block) = self.body.split_first_chunk::<{ Leaf::SIZE }>()?;
+        let leaf = Leaf::from_bytes(leaf)?;
+        let mut rows = Vec::new();
+        if let Some((salt, block)) = block.split_first_chunk::<SALT>() {
+            for row in block.chunks_exact(Row::SIZE) {
+                rows.push(Row::from_bytes(row.try_into().ok()?)?);
+            }
+            if leaf.inner_root != merkle::inner_root(salt, block.chunks_exact(Row::SIZE)) {
+                return None;
+            }
+        }
+        let unions = rows.iter().fold((0, 0), |(r, w), row| (r | row.released, w | row.withheld));
+        let matches = leaf.rows as usize == rows.len() && (rows.is_empty() || unions == (leaf.released, leaf.withheld));
+        matches.then_some(Frame { leaf, rows, end: 0 })
+    }
+}
+
+/// Reads until the buffer is full or the source ends; says how much.
+fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut at = 0;
+    while at < buffer.len() {
+        match source.read(&mut buffer[at..]) {
+            Ok(0) => break,
+            Ok(read) => at += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(at)
+}

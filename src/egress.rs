@@ -1,0 +1,41 @@
+//! Stage 7: the one way out. What leaves Sluis leaves here, and here only what is on record is taken.
+
+use std::io::{self, Write};
+
+use crate::disclosure::Recorded;
+
+/// The way out to one receiver, for one document.
+pub struct Egress<W> {
+    receiver: W,
+    bytes: u64,
+}
+
+impl<W: Write> Egress<W> {
+    /// A way out to `receiver`.
+    pub fn new(receiver: W) -> Self {
+        Self { receiver, bytes: 0 }
+    }
+
+    /// Sends what is on record.
+    ///
+    /// # Errors
+    ///
+    /// When the receiver takes no more. What was sent before stays sent; the caller must abort the transfer, not end
+    /// it, so that the receiver knows it is not whole.
+    pub fn deliver(&mut self, document: Recorded<String>) -> io::Result<()> {
+        let document = document.into_inner();
+        self.receiver.write_all(document.as_bytes())?;
+        self.bytes += document.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes sent so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Gives the receiver back, to end the document or abort it.
+    pub fn into_receiver(self) -> W {
+        self.receiver
+    }
+}

@@ -1,0 +1,6 @@
+//! Stage 1: what a supplier asks, from its certificate to a [`Request`] whose every part has been checked.
+
+pub mod listener;
+mod request;
+
+pub use request::{GroupAsked, Operation, Presented, Request, RequestError, read};

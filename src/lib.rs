@@ -1,0 +1,14 @@
+//! Sluis.
+#![forbid(unsafe_code)]
+pub mod catalogue;
+pub mod clock;
+pub mod decode;
+pub mod disclosure;
+pub mod encode;
+pub mod keys;
+pub mod minimise;
+pub mod policy;
+pub mod problem;
+pub mod pseudonym;
+pub mod record;
+pub mod token;

@@ -1,0 +1,644 @@
+//! Stages 3 to 5 over one document: tokens in, chunks of what may leave out.
+//!
+//! A chunk is up to 256 persons with their rows for the log. Nothing of a person is written out before the whole
+//! chunk has been read: so a group's name can be held against the numbers of the pupils that follow it, and a
+//! document that breaks off early leaves nothing behind. What is kept per document, whatever its size, is one chunk,
+//! the groups, and a fingerprint per identifier.
+#![warn(clippy::wildcard_enum_match_arm)]
+
+mod events;
+mod person;
+mod rule;
+
+use std::fmt;
+
+pub use events::{Event, Events};
+use person::Pending;
+
+use crate::{
+    catalogue::{Catalogue, FeedId, Person, RecordId, catalogue},
+    disclosure::Row,
+    encode::{Frame, XmlEncoder},
+    keys::IdentitySource,
+    policy::Rulings,
+    pseudonym::{KeyKind, LogKeys, Pseudonymiser, Seen, digits},
+    record::Record,
+    token::{Sink, Token},
+};
+
+/// Persons in one chunk: the size of the log's inner trees.
+pub const CHUNK: usize = 256;
+/// Bytes of records that close a chunk before it has [`CHUNK`] persons.
+const CHUNK_BYTES: usize = 512 * 1024;
+/// Bytes of records that may wait for their turn: groups for the first pupils, teachers that came too early.
+const WAITING_BYTES: usize = 16 * 1024 * 1024;
+
+/// The school a document has to be about.
+#[derive(Debug, Clone)]
+pub struct School {
+    /// BRIN, in capitals.
+    pub brin: String,
+    /// The vestiging; none: any of the school's.
+    pub dependance: Option<String>,
+    /// The key by which the pupil administration knows the school, for documents without BRIN.
+    pub schoolkey: Option<String>,
+}
+
+/// All that was decided before the document began.
+pub struct Scope<'a> {
+    /// What may leave.
+    pub rulings: &'a Rulings,
+    /// Pseudonyms and tokens for this recipient.
+    pub pseudonyms: &'a Pseudonymiser,
+    /// Whether the feed's ECK iD passes instead of a pseudonym.
+    pub pass_eckid: bool,
+    /// Handles and tags for the log.
+    pub log_keys: &'a LogKeys,
+    /// The recipient's id.
+    pub recipient: &'a str,
+    /// The school the document must be about.
+    pub school: &'a School,
+    /// Which identifier of a person the pseudonym is made from.
+    pub identity: IdentitySource,
+    /// The feed that was asked for; none: any feed with pupils' data.
+    pub expected: Option<FeedId>,
+    /// Records allowed in the document.
+    pub records: u64,
+}
+
+/// A part of the document that may leave as soon as it is on record.
+pub struct Chunk {
+    /// Its bytes; a chunk whose persons were all withheld has none.
+    pub document: String,
+    /// One row per person.
+    pub rows: Vec<Row>,
+    /// Whether the document ends with it.
+    pub last: bool,
+}
+
+/// Takes chunks, in order.
+pub trait Outlet {
+    /// Why it takes no more.
+    type Error;
+
+    /// Takes one chunk.
+    ///
+    /// # Errors
+    ///
+    /// When the chunk could not be put on record or delivered; the document ends there.
+    fn chunk(&mut self, chunk: Chunk) -> Result<(), Self::Error>;
+}
+
+/// Why a document was refused by what is in it. Nothing more of it leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A SOAP fault where data was expected.
+    Fault(FaultCode),
+    /// A request or a message of results where pupils' data was expected.
+    NotAFeed,
+    /// A file of which nothing may be released, in a format that cannot say so.
+    Nothing,
+    /// Teachers or groups stand so far from their place that they cannot be put in order.
+    Order,
+    /// More records than `limits.records`.
+    Records,
+    /// No school element, or it does not say which school, before the first pupils.
+    SchoolMissing,
+    /// The document is about another school.
+    SchoolOther,
+    /// Two feeds in one document.
+    SecondFeed,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fault(_) => "the document is a SOAP fault, not data",
+            Self::NotAFeed => {
+                "the document is not a feed of pupils' data; give a UWLR answer or an EDEXML file"
+            }
+            Self::Nothing => "nothing of this file may be released, and EDEXML has no way to say so",
+            Self::Order => "groups or teachers stand too far from their place; put school and groepen before leerlingen",
+            Self::Records => "more records than limits.records allows",
+            Self::SchoolMissing => "the document does not say, before its pupils, which school it is about",
+            Self::SchoolOther => "the document is about another school than was asked for",
+            Self::SecondFeed => "two feeds in one document",
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Codes of UWLR faults that tell a supplier something; see the UWLR standard, chapter on error handling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultCode {
+    /// `Client.AutorisatieOngeldig`.
+    AutorisatieOngeldig,
+    /// `Client.EldResultaatOngeldig`.
+    EldResultaatOngeldig,
+    /// `Server.InterneFout`.
+    InterneFout,
+    /// `Client.LeerlingOngeldig`.
+    LeerlingOngeldig,
+    /// `Client.OngeldigBericht`.
+    OngeldigBericht,
+    /// `Client.OngeldigeKlantIdentificatie`.
+    OngeldigeKlantIdentificatie,
+    /// `Client.ScoreOngeldig`.
+    ScoreOngeldig,
+    /// `Server.TijdelijkNietBeschikbaar`.
+    TijdelijkNietBeschikbaar,
+    /// `Client.ToetsNormeringOngeldig`.
+    ToetsNormeringOngeldig,
+    /// `Client.VocabulaireTermOngeldig`.
+    VocabulaireTermOngeldig,
+    /// `Client.XsdVersieOngeldig`.
+    XsdVersieOngeldig,
+}
+
+impl FaultCode {
+    const ALL: [Self; 11] = [
+        Self::AutorisatieOngeldig,
+        Self::EldResultaatOngeldig,
+        Self::InterneFout,
+        Self::LeerlingOngeldig,
+        Self::OngeldigBericht,
+        Self::OngeldigeKlantIdentificatie,
+        Self::ScoreOngeldig,
+        Self::TijdelijkNietBeschikbaar,
+        Self::ToetsNormeringOngeldig,
+        Self::VocabulaireTermOngeldig,
+        Self::XsdVersieOngeldig,
+    ];
+
+    /// The code as a fault carries it, without prefix.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AutorisatieOngeldig => "Client.AutorisatieOngeldig",
+            Self::EldResultaatOngeldig => "Client.EldResultaatOngeldig",
+            Self::InterneFout => "Server.InterneFout",
+            Self::LeerlingOngeldig => "Client.LeerlingOngeldig",
+            Self::OngeldigBericht => "Client.OngeldigBericht",
+            Self::OngeldigeKlantIdentificatie => "Client.OngeldigeKlantIdentificatie",
+            Self::ScoreOngeldig => "Client.ScoreOngeldig",
+            Self::TijdelijkNietBeschikbaar => "Server.TijdelijkNietBeschikbaar",
+            Self::ToetsNormeringOngeldig => "Client.ToetsNormeringOngeldig",
+            Self::VocabulaireTermOngeldig => "Client.VocabulaireTermOngeldig",
+            Self::XsdVersieOngeldig => "Client.XsdVersieOngeldig",
+        }
+    }
+
+    /// The code a fault carries; anything unknown is an internal fault of whoever sent it.
+    pub fn parse(code: &str) -> Self {
+        Self::ALL.into_iter().find(|known| known.as_str() == code).unwrap_or(Self::InterneFout)
+    }
+}
+
+/// Either the document or what takes its chunks can end it.
+#[derive(Debug)]
+pub enum Error<E> {
+    /// The outlet.
+    Outlet(E),
+    /// The document.
+    Refused(Refusal),
+}
+
+impl<E> From<Refusal> for Error<E> {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What a document came to.
+#[derive(Debug, Default, Clone)]
+pub struct Summary {
+    /// Pupils of whom something left.
+    pub released: u64,
+    /// Pupils of whom nothing left.
+    pub withheld: u64,
+    /// Teachers of whom something left.
+    pub staff: u64,
+    /// Per field of the catalogue: values that left, coarser or pseudonymous ones included.
+    pub fields_released: Vec<u64>,
+    /// Per field of the catalogue: values that were present and stayed.
+    pub fields_withheld: Vec<u64>,
+    /// Per field of the catalogue: constants that stood in.
+    pub fields_neutralised: Vec<u64>,
+    /// What was noticed.
+    pub events: Events,
+    /// Whether the document said there is no data, or no change.
+    pub empty: bool,
+}
+
+/// Turns the tokens of one document into chunks.
+pub struct Minimiser<'a, O> {
+    catalogue: &'static Catalogue,
+    scope: Scope<'a>,
+    outlet: O,
+    kinds: Kinds,
+    frame: Frame,
+    feed: Option<FeedId>,
+    encoder: Option<XmlEncoder>,
+    current: Option<Record>,
+    spare: Vec<Record>,
+    ruled: Record,
+    /// Groups and vestigingen that wait for the first pupils.
+    preamble: Vec<Record>,
+    pupils: Vec<Pending>,
+    staff: Vec<Pending>,
+    waiting: usize,
+    chunk_bytes: usize,
+    pupils_done: bool,
+    /// Teachers have been written: pupils that still come are too late.
+    staff_flushed: bool,
+    opened: bool,
+    /// Whether anything was emitted that makes the document worth sending.
+    content: bool,
+    school: Option<Record>,
+    out: String,
+    rows: Vec<Row>,
+    records: u64,
+    numbers: [u32; 2],
+    seen: Seen,
+    groups: Seen,
+    ruler: rule::Ruler,
+    marker: Option<&'static str>,
+    summary: Summary,
+}
+
+/// Record kinds the document's shape depends on.
+#[derive(Clone, Copy)]
+struct Kinds {
+    groep: RecordId,
+    leerkracht: RecordId,
+    leerling: RecordId,
+    samengestelde_groep: RecordId,
+    school: RecordId,
+    vestiging: RecordId,
+}
+
+impl<'a, O: Outlet> Minimiser<'a, O> {
+    /// A minimiser for one document.
+    pub fn new(scope: Scope<'a>, outlet: O) -> Self {
+        let catalogue = catalogue();
+        let kinds = Kinds {
+            groep: catalogue.record_named("groep"),
+            leerkracht: catalogue.record_named("leerkracht"),
+            leerling: catalogue.record_named("leerling"),
+            samengestelde_groep: catalogue.record_named("samengestelde_groep"),
+            school: catalogue.record_named("school"),
+            vestiging: catalogue.record_named("vestiging"),
+        };
+        let fields = catalogue.fields().len();
+        let summary = Summary {
+            fields_released: vec![0; fields],
+            fields_withheld: vec![0; fields],
+            fields_neutralised: vec![0; fields],
+            ..Summary::default()
+        };
+        Self {
+            catalogue,
+            scope,
+            outlet,
+            kinds,
+            frame: Frame::Bare,
+            feed: None,
+            encoder: None,
+            current: None,
+            spare: Vec::new(),
+            ruled: Record::new(kinds.school, crate::catalogue::Tree::DOCUMENT),
+            preamble: Vec::new(),
+            pupils: Vec::with_capacity(CHUNK),
+            staff: Vec::new(),
+            waiting: 0,
+            chunk_bytes: 0,
+            pupils_done: false,
+            staff_flushed: false,
+            opened: false,
+            content: false,
+            school: None,
+            out: String::new(),
+            rows: Vec::with_capacity(CHUNK),
+            records: 0,
+            numbers: [0; 2],
+            seen: Seen::new(),
+            groups: Seen::new(),
+            ruler: rule::Ruler::new(),
+            marker: None,
+            summary,
+        }
+    }
+
+    /// Ends the document. To be called only after the decoder has read it to its end without error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sink::token`]: what is still waiting is ruled on, recorded and sent here.
+    pub fn finish(mut self) -> Result<(Summary, O), Error<O::Error>> {
+        if let Some(marker) = self.marker {
+            let feed = self.feed.ok_or(Refusal::NotAFeed)?;
+            XmlEncoder::new(self.frame, feed).marker(marker, &mut self.out);
+            self.summary.empty = true;
+            self.send(true)?;
+            return Ok((self.summary, self.outlet));
+        }
+        let Some(feed) = self.feed else { return Err(Refusal::NotAFeed.into()) };
+        self.flush_pupils()?;
+        self.flush_staff()?;
+        self.open()?;
+        if self.content {
+            let mut out = std::mem::take(&mut self.out);
+            self.encoder.as_mut().expect("an open document has an encoder").finish(&mut out);
+            self.out = out;
+        } else {
+            if self.catalogue.feed(feed).message.is_none() {
+                return Err(Refusal::Nothing.into());
+            }
+            self.out.clear();
+            XmlEncoder::new(self.frame, feed).marker("geengegevens", &mut self.out);
+            self.summary.empty = true;
+            self.content = true;
+        }
+        self.send(true)?;
+        Ok((self.summary, self.outlet))
+    }
+
+    /// Hands over what is ready. Before there is content, only rows go: the document may yet turn out empty.
+    fn send(&mut self, last: bool) -> Result<(), Error<O::Error>> {
+        let document =
+            if self.content || last { std::mem::take(&mut self.out) } else { String::new() };
+        let rows = std::mem::replace(&mut self.rows, Vec::with_capacity(CHUNK));
+        if document.is_empty() && rows.is_empty() && !last {
+            return Ok(());
+        }
+        self.outlet.chunk(Chunk { document, rows, last }).map_err(Error::Outlet)
+    }
+
+    fn begin(&mut self, feed: FeedId) -> Result<(), Refusal> {
+        if self.feed.replace(feed).is_some() || self.marker.is_some() {
+            return Err(Refusal::SecondFeed);
+        }
+        let carries_school = self.catalogue.feed(feed).sections.iter().any(|section| {
+            section.records.iter().any(|&(kind, _)| kind == self.kinds.school)
+        });
+        let wanted = self.scope.expected.is_none_or(|expected| expected == feed);
+        if carries_school && wanted { Ok(()) } else { Err(Refusal::NotAFeed) }
+    }
+
+    fn mark(&mut self, feed: FeedId, marker: &'static str) -> Result<(), Refusal> {
+        if self.feed.replace(feed).is_some() || self.marker.replace(marker).is_some() {
+            return Err(Refusal::SecondFeed);
+        }
+        let wanted = self.scope.expected.is_none_or(|expected| expected == feed);
+        if wanted { Ok(()) } else { Err(Refusal::NotAFeed) }
+    }
+
+    fn start_record(&mut self, kind: RecordId, node: crate::catalogue::NodeId) -> Result<(), Refusal> {
+        let Some(feed) = self.feed else {
+            // The SOAP header of a request, or a request itself: no feed will follow.
+            return Err(Refusal::NotAFeed);
+        };
+        let _ = feed;
+        self.records += 1;
+        if self.records > self.scope.records {
+            return Err(Refusal::Records);
+        }
+        let mut record = self.spare.pop().unwrap_or_else(|| Record::new(kind, node));
+        record.reset(kind, node);
+        self.current = Some(record);
+        Ok(())
+    }
+
+    fn accept(&mut self, record: Record) -> Result<(), Error<O::Error>> {
+        let kind = record.kind;
+        if record.unknown > 0 {
+            self.summary.events.count(Event::Unknown, u64::from(record.unknown));
+        }
+        if kind == self.kinds.school {
+            self.accept_school(record)?;
+        } else if kind == self.kinds.leerling {
+            self.chunk_bytes += record.weight();
+            let pending = self.pending(record, Person::Leerling);
+            self.pupils.push(pending);
+            if self.pupils.len() == CHUNK || self.chunk_bytes > CHUNK_BYTES {
+                self.flush_pupils()?;
+            }
+        } else if kind == self.kinds.leerkracht {
+            self.waiting += record.weight();
+            let pending = self.pending(record, Person::Leerkracht);
+            self.staff.push(pending);
+            if self.waiting > WAITING_BYTES {
+                return Err(Refusal::Order.into());
+            }
+            if self.pupils_done && self.staff.len() == CHUNK {
+                self.flush_pupils()?;
+                self.flush_staff()?;
+            }
+        } else {
+            self.accept_group(record)?;
+        }
+        Ok(())
+    }
+
+    fn accept_school(&mut self, record: Record) -> Result<(), Refusal> {
+        let field = |name: &str| record.find(self.catalogue.field_named(name)).filter(|value| !value.is_empty());
+        let brin = field("school.brincode").map(|brin| digits::normalise(brin).to_ascii_uppercase());
+        let dependance = field("school.dependancecode").map(digits::normalise);
+        let dependance = dependance.as_deref().unwrap_or("00");
+        let school = self.scope.school;
+        match (brin, field("school.schoolkey")) {
+            (Some(brin), _) => {
+                let vestiging = school.dependance.as_deref().is_none_or(|wanted| wanted == dependance);
+                if brin != school.brin || !vestiging {
+                    return Err(Refusal::SchoolOther);
+                }
+            }
+            (None, Some(key)) => {
+                if school.schoolkey.as_deref() != Some(key) {
+                    return Err(Refusal::SchoolOther);
+                }
+            }
+            (None, None) => return Err(Refusal::SchoolMissing),
+        }
+        if self.school.is_some() || self.opened {
+            self.summary.events.count(Event::DuplicateElement, 1);
+        } else {
+            self.school = Some(record);
+        }
+        Ok(())
+    }
+
+    fn accept_group(&mut self, record: Record) -> Result<(), Refusal> {
+        if self.opened {
+            self.summary.events.count(Event::LatePart, 1);
+            self.spare.push(record);
+            return Ok(());
+        }
+        let (label, key) = if record.kind == self.kinds.groep {
+            (KeyKind::Groep.label(), "groep.key")
+        } else if record.kind == self.kinds.samengestelde_groep {
+            (KeyKind::SamengesteldeGroep.label(), "samengestelde_groep.key")
+        } else {
+            debug_assert!(record.kind == self.kinds.vestiging);
+            (KeyKind::Vestiging.label(), "vestiging.key")
+        };
+        let key = record.find(self.catalogue.field_named(key)).filter(|key| !key.is_empty());
+        let fresh = match key {
+            None => {
+                self.summary.events.count(Event::KeyMissing, 1);
+                false
+            }
+            Some(key) => {
+                let fresh = self.groups.insert(label, &digits::normalise(key));
+                if !fresh {
+                    self.summary.events.count(Event::DuplicateKey, 1);
+                }
+                fresh
+            }
+        };
+        self.waiting += record.weight();
+        if self.waiting > WAITING_BYTES {
+            return Err(Refusal::Order);
+        }
+        if fresh {
+            self.preamble.push(record);
+        } else {
+            self.spare.push(record);
+        }
+        Ok(())
+    }
+
+    /// Writes school and groups, once.
+    fn open(&mut self) -> Result<(), Error<O::Error>> {
+        if self.opened {
+            return Ok(());
+        }
+        let feed = self.feed.ok_or(Refusal::NotAFeed)?;
+        let school = self.school.take().ok_or(Refusal::SchoolMissing)?;
+        self.opened = true;
+        let encoder = XmlEncoder::new(self.frame, feed);
+        encoder.start(&mut self.out);
+        self.encoder = Some(encoder);
+        self.emit_plain(&school);
+        let preamble = std::mem::take(&mut self.preamble);
+        // Vestigingen stand before groups, whichever came first.
+        let vestiging = self.kinds.vestiging;
+        for record in preamble.iter().filter(|record| record.kind == vestiging) {
+            self.emit_plain(record);
+        }
+        for record in preamble.iter().filter(|record| record.kind != vestiging) {
+            self.emit_plain(record);
+        }
+        if !self.catalogue.feed(feed).sections.iter().any(|section| section.required) {
+            self.content |= self.summary_has_groups();
+        }
+        Ok(())
+    }
+
+    fn summary_has_groups(&self) -> bool {
+        ["groep.key", "samengestelde_groep.key", "vestiging.key"]
+            .iter()
+            .any(|name| self.summary.fields_released[self.catalogue.field_named(name).index()] > 0)
+    }
+
+    /// A record about no person.
+    fn emit_plain(&mut self, record: &Record) {
+        if !self.scope.rulings.covers(record.kind) {
+            self.note_withheld(record);
+            return;
+        }
+        let context = rule::Context {
+            scope: &self.scope,
+            feed: self.feed.expect("records stand in a feed"),
+            seen: &self.seen,
+            groups: &self.groups,
+            pseudonym: None,
+            eckid: None,
+        };
+        let complete = self.ruler.rule(&context, record, &mut self.ruled, &mut self.summary).complete;
+        if complete {
+            self.encoder
+                .as_mut()
+                .expect("the document is open")
+                .record(&self.ruled, &mut self.out);
+        }
+    }
+
+    fn note_withheld(&mut self, record: &Record) -> u64 {
+        let mut mask = 0;
+        for item in record.items() {
+            if let Some(field) = item.field {
+                self.summary.fields_withheld[field.index()] += 1;
+                mask |= self.catalogue.field(field).mask();
+            }
+        }
+        mask
+    }
+
+    fn flush_pupils(&mut self) -> Result<(), Error<O::Error>> {
+        self.chunk_bytes = 0;
+        if self.pupils.is_empty() {
+            return Ok(());
+        }
+        self.open()?;
+        let mut pupils = std::mem::take(&mut self.pupils);
+        for pending in pupils.drain(..) {
+            self.emit_person(pending, Person::Leerling);
+        }
+        self.pupils = pupils;
+        self.send(false)
+    }
+
+    fn flush_staff(&mut self) -> Result<(), Error<O::Error>> {
+        if self.staff.is_empty() {
+            return Ok(());
+        }
+        self.open()?;
+        self.staff_flushed = true;
+        self.waiting = 0;
+        let mut staff = std::mem::take(&mut self.staff);
+        for pending in staff.drain(..) {
+            if self.rows.len() == CHUNK {
+                self.send(false)?;
+            }
+            self.emit_person(pending, Person::Leerkracht);
+        }
+        self.staff = staff;
+        Ok(())
+    }
+}
+
+impl<O: Outlet> Sink for Minimiser<'_, O> {
+    type Error = Error<O::Error>;
+
+    fn token(&mut self, token: Token<'_>) -> Result<(), Self::Error> {
+        if let Some(record) = &mut self.current {
+            if record.take(&token) {
+                let record = self.current.take().expect("it was just there");
+                self.accept(record)?;
+            }
+            return Ok(());
+        }
+        match token {
+            Token::Envelope => self.frame = Frame::Envelope,
+            Token::Fault(code) => return Err(Refusal::Fault(FaultCode::parse(code)).into()),
+            Token::Feed(feed) => self.begin(feed)?,
+            Token::NoChanges(feed) => self.mark(feed, "geenwijzigingen")?,
+            Token::NoData(feed) => self.mark(feed, "geengegevens")?,
+            Token::Record(kind, node) => self.start_record(kind, node)?,
+            Token::SectionEnd(section) => {
+                let feed = self.feed.ok_or(Refusal::NotAFeed)?;
+                let section = &self.catalogue.feed(feed).sections[usize::from(section)];
+                if section.records.iter().any(|&(kind, _)| kind == self.kinds.leerling) {
+                    self.pupils_done = true;
+                }
+            }
+            Token::Unknown(_) => self.summary.events.count(Event::Unknown, 1),
+            Token::End | Token::Field { .. } | Token::Group(_) => {
+                debug_assert!(false, "fields stand in records");
+            }
+        }
+        Ok(())
+    }
+}

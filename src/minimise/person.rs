@@ -1,0 +1,161 @@
+//! Pupils and teachers: who they are, whether they may leave, and their row in the log.
+
+use super::{Event, Minimiser, Outlet, rule::Context};
+use crate::{
+    catalogue::{Kind, Person},
+    disclosure::{Row, RowOutcome, Subject},
+    keys::IdentitySource,
+    pseudonym::{EckId, Identity, KeyKind, Pgn, PupilKey, digits},
+    record::Record,
+};
+
+/// A person that waits for the rest of the chunk.
+pub(super) struct Pending {
+    record: Record,
+    /// Place among its kind in the document, from 0.
+    number: u32,
+    /// Known already not to leave.
+    withheld: bool,
+}
+
+impl<O: Outlet> Minimiser<'_, O> {
+    /// Notes a person's identifiers, so that whatever else is in the chunk can be held against them.
+    pub(super) fn pending(&mut self, record: Record, person: Person) -> Pending {
+        let kind = self.catalogue.record(record.kind);
+        let number = &mut self.numbers[usize::from(person == Person::Leerkracht)];
+        let mut pending = Pending { record, number: *number, withheld: false };
+        *number = number.saturating_add(1);
+        let record = &pending.record;
+        let key_kind = key_kind(person);
+        if let Some(key) = kind.key.and_then(|key| record.find(key)).filter(|key| !key.is_empty()) {
+            let key = digits::normalise(key);
+            if !self.seen.insert(key_kind.label(), &key) {
+                self.summary.events.count(Event::DuplicateKey, 1);
+                pending.withheld = true;
+            }
+            self.seen.insert_identifier(&key);
+        }
+        if let Some(eckid) = kind.eckid.and_then(|eckid| record.find(eckid)).filter(|eckid| !eckid.is_empty()) {
+            if !self.seen.insert("eckid", eckid) {
+                self.summary.events.count(Event::DuplicateEckId, 1);
+                // Elsewhere the duplicate does no harm: what leaves is made from the key.
+                pending.withheld |=
+                    self.scope.pass_eckid || self.scope.identity == IdentitySource::EckId;
+            }
+            self.seen.insert_identifier(eckid);
+        }
+        for item in record.items() {
+            if let Some(field) = item.field
+                && self.catalogue.field(field).kind == Kind::Pgn
+            {
+                self.seen.insert_identifier(record.value(item));
+            }
+        }
+        if self.staff_flushed && person == Person::Leerling {
+            self.summary.events.count(Event::LatePart, 1);
+            pending.withheld = true;
+        }
+        pending
+    }
+
+    /// Rules on a person, writes what may leave, and adds the row.
+    pub(super) fn emit_person(&mut self, pending: Pending, person: Person) {
+        let Pending { record, number, withheld } = pending;
+        let subject = match person {
+            Person::Leerkracht => Subject::Leerkracht,
+            Person::Leerling => Subject::Leerling,
+        };
+        let mut row = Row::new(subject, number);
+        let identity = self.identity(&record, person);
+        if identity.is_none() {
+            self.summary.events.count(Event::IdentityMissing, 1);
+        }
+        let emitted = match identity {
+            Some(identity) => {
+                row.handle = self.scope.log_keys.subject_handle(&identity);
+                !withheld && self.scope.rulings.covers(record.kind) && self.emit_known(&record, &identity, &mut row)
+            }
+            None => false,
+        };
+        if emitted {
+            row.outcome = RowOutcome::Released;
+            match person {
+                Person::Leerkracht => self.summary.staff += 1,
+                Person::Leerling => self.summary.released += 1,
+            }
+            let required = self.catalogue.feed(self.feed.expect("persons stand in a feed")).sections.iter();
+            let pupils_required = required.clone().any(|section| section.required);
+            self.content |= person == Person::Leerling || !pupils_required;
+        } else {
+            row.outcome = RowOutcome::Withheld;
+            row.released = 0;
+            row.withheld |= self.note_withheld(&record);
+            self.summary.withheld += u64::from(person == Person::Leerling);
+        }
+        self.rows.push(row);
+        if self.spare.len() < super::CHUNK {
+            self.spare.push(record);
+        }
+    }
+
+    fn emit_known(&mut self, record: &Record, identity: &Identity, row: &mut Row) -> bool {
+        let pseudonym = self.scope.pseudonyms.pseudonym(identity);
+        let official = self.catalogue.record(record.kind).eckid.and_then(|field| record.find(field));
+        let official = official.filter(|eckid| EckId::parse(eckid).is_ok_and(|eckid| eckid.is_official()));
+        let context = Context {
+            scope: &self.scope,
+            feed: self.feed.expect("persons stand in a feed"),
+            seen: &self.seen,
+            groups: &self.groups,
+            pseudonym: Some(&pseudonym),
+            eckid: official,
+        };
+        let ruled = self.ruler.rule(&context, record, &mut self.ruled, &mut self.summary);
+        row.released = ruled.released;
+        row.withheld = ruled.withheld;
+        if !ruled.complete {
+            self.summary.events.count(Event::KeyMissing, 1);
+            return false;
+        }
+        row.tag = self.scope.log_keys.recipient_tag(self.scope.recipient, &pseudonym);
+        let from = self.out.len();
+        self.encoder
+            .as_mut()
+            .expect("the document is open")
+            .record(&self.ruled, &mut self.out);
+        let mut mac = self.scope.log_keys.content_mac();
+        mac.update(&self.out.as_bytes()[from..]);
+        row.mac = mac.finish();
+        true
+    }
+
+    /// The identifier of the configured kind; there is no falling back on another.
+    fn identity(&self, record: &Record, person: Person) -> Option<Identity> {
+        let kind = self.catalogue.record(record.kind);
+        let las_key = || {
+            let key = PupilKey::parse(record.find(kind.key?)?).ok()?;
+            Some(Identity::LasKey(key_kind(person), key))
+        };
+        match (self.scope.identity, person) {
+            // Teachers have no PGN in these standards.
+            (IdentitySource::LasKey, _) | (IdentitySource::Pgn, Person::Leerkracht) => las_key(),
+            (IdentitySource::EckId, _) => {
+                let eckid = record.find(kind.eckid?).filter(|eckid| !eckid.is_empty())?;
+                Some(Identity::EckId(EckId::parse(eckid).ok()?))
+            }
+            (IdentitySource::Pgn, Person::Leerling) => {
+                let number = ["leerling.bsn", "leerling.onderwijsnummer", "leerling.sofinummer"]
+                    .into_iter()
+                    .find_map(|name| record.find(self.catalogue.field_named(name)).filter(|v| !v.is_empty()))?;
+                Some(Identity::Pgn(Pgn::parse(number).ok()?))
+            }
+        }
+    }
+}
+
+fn key_kind(person: Person) -> KeyKind {
+    match person {
+        Person::Leerkracht => KeyKind::Leerkracht,
+        Person::Leerling => KeyKind::Leerling,
+    }
+}

@@ -1,0 +1,356 @@
+//! One record against the rulings: what stays of it.
+
+use super::{Event, Scope, Summary};
+use crate::{
+    catalogue::{Catalogue, FeedId, Field, FieldId, Kind, NodeId, Required, Treatment, UNKNOWN_BIT, catalogue},
+    policy::{Ruling, generalise},
+    pseudonym::{KeyKind, Pseudonym, PupilKey, Seen, digits, holds_elfproef_number},
+    record::Record,
+};
+
+/// What one record is ruled with.
+pub(super) struct Context<'c, 'a> {
+    pub(super) scope: &'c Scope<'a>,
+    pub(super) feed: FeedId,
+    /// Identifiers of the document, as far as it has been read.
+    pub(super) seen: &'c Seen,
+    /// Keys of groups and vestigingen of the document.
+    pub(super) groups: &'c Seen,
+    /// The pseudonym of the person the record is about.
+    pub(super) pseudonym: Option<&'c Pseudonym>,
+    /// The ECK iD of the feed, where that is what passes.
+    pub(super) eckid: Option<&'c str>,
+}
+
+/// What came of a record.
+pub(super) struct Ruled {
+    /// Bits of the fields that left.
+    pub(super) released: u64,
+    /// Bits of the fields that were present and stayed.
+    pub(super) withheld: u64,
+    /// Whether it has all that the standard insists on; if not, it must not leave.
+    pub(super) complete: bool,
+}
+
+/// Rules on records, one after the other; keeps its tables between them.
+pub(super) struct Ruler {
+    catalogue: &'static Catalogue,
+    /// Per place, the last level in which it was emitted.
+    stamps: Vec<u32>,
+    stamp: u32,
+    emitted: Vec<u32>,
+    record: u32,
+    choices: u64,
+}
+
+impl Ruler {
+    pub(super) fn new() -> Self {
+        let catalogue = catalogue();
+        Self {
+            catalogue,
+            stamps: vec![0; catalogue.tree().nodes().len()],
+            stamp: 0,
+            emitted: vec![0; catalogue.fields().len()],
+            record: 0,
+            choices: 0,
+        }
+    }
+
+    /// Writes into `out` what of `record` may leave.
+    pub(super) fn rule(
+        &mut self,
+        context: &Context<'_, '_>,
+        record: &Record,
+        out: &mut Record,
+        summary: &mut Summary,
+    ) -> Ruled {
+        self.next_record();
+        out.reset(record.kind, record.root);
+        let mut ruled = Ruled { released: 0, withheld: 0, complete: true };
+        if record.unknown > 0 {
+            ruled.withheld |= 1 << UNKNOWN_BIT;
+        }
+        self.own_eckid(context, out, &mut ruled, summary);
+        self.level(context, record, 0..record.items().len(), record.root, out, &mut ruled, summary);
+        self.complete(record, out, &mut ruled, summary);
+        ruled
+    }
+
+    fn next_record(&mut self) {
+        self.choices = 0;
+        self.record = self.record.wrapping_add(1);
+        if self.record == 0 {
+            self.emitted.fill(0);
+            self.record = 1;
+        }
+    }
+
+    fn next_level(&mut self) -> u32 {
+        self.stamp = self.stamp.wrapping_add(1);
+        if self.stamp == 0 {
+            self.stamps.fill(0);
+            self.stamp = 1;
+        }
+        self.stamp
+    }
+
+    /// The ECK iD of a person is always Sluis's to fill in, whether or not the feed had one.
+    fn own_eckid(
+        &mut self,
+        context: &Context<'_, '_>,
+        out: &mut Record,
+        ruled: &mut Ruled,
+        summary: &mut Summary,
+    ) {
+        let kind = self.catalogue.record(out.kind);
+        let (Some(field), Some(pseudonym)) = (kind.eckid, context.pseudonym) else { return };
+        if context.scope.rulings.ruling(field) != Ruling::Pseudonymise {
+            return;
+        }
+        let node = self.catalogue.tree().node(out.root);
+        let Some(at) = node.attributes.iter().position(|attribute| attribute.field == field) else { return };
+        let at = Some(u8::try_from(at).expect("few attributes"));
+        if context.scope.pass_eckid {
+            let Some(eckid) = context.eckid else { return };
+            out.push(out.root, at, field, eckid);
+        } else {
+            out.push_with(out.root, at, field, |text| context.scope.pseudonyms.write_uri(pseudonym, text));
+        }
+        self.note_released(self.catalogue.field(field), ruled, summary);
+    }
+
+    fn note_released(&mut self, field: &Field, ruled: &mut Ruled, summary: &mut Summary) {
+        self.emitted[field.id.index()] = self.record;
+        ruled.released |= field.mask();
+        summary.fields_released[field.id.index()] += 1;
+    }
+
+    fn withhold(field: &Field, ruled: &mut Ruled, summary: &mut Summary) {
+        ruled.withheld |= field.mask();
+        summary.fields_withheld[field.id.index()] += 1;
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one recursion over one record; a struct would only rename them")]
+    fn level(
+        &mut self,
+        context: &Context<'_, '_>,
+        record: &Record,
+        range: std::ops::Range<usize>,
+        parent: NodeId,
+        out: &mut Record,
+        ruled: &mut Ruled,
+        summary: &mut Summary,
+    ) -> bool {
+        let level = self.next_level();
+        let tree = self.catalogue.tree();
+        let mut kept = false;
+        let mut at = range.start;
+        while at < range.end {
+            let item = &record.items()[at];
+            let inside = at + 1..item.end as usize;
+            at = item.end as usize;
+            let node = tree.node(item.node);
+            let again = item.node != parent && !node.many && self.stamps[item.node.index()] == level;
+            let Some(field) = item.field else {
+                if again {
+                    summary.events.count(Event::DuplicateElement, 1);
+                    self.withhold_all(record, inside, ruled, summary);
+                    continue;
+                }
+                out.open(item.node);
+                let some = self.level(context, record, inside, item.node, out, ruled, summary);
+                // A reference without its key refers to nothing, and what it holds belongs to nothing.
+                let keyed = node
+                    .attributes
+                    .iter()
+                    .any(|attribute| self.catalogue.field(attribute.field).kind == Kind::Key);
+                let has_key = out.items().last().is_some() && {
+                    let opened = out.open_item();
+                    out.items()[opened + 1..].iter().any(|item| item.attribute.is_some())
+                };
+                if some && (!keyed || has_key) {
+                    out.close();
+                    self.stamps[item.node.index()] = level;
+                    kept = true;
+                } else {
+                    out.discard();
+                }
+                continue;
+            };
+            let field = self.catalogue.field(field);
+            let value = record.value(item);
+            if value.is_empty() && field.kind != Kind::Opaque {
+                continue;
+            }
+            if self.catalogue.record(record.kind).eckid == Some(field.id) {
+                // Ours stands there already; the feed's own stays, unless it is what passed.
+                if !(context.scope.pass_eckid && self.emitted[field.id.index()] == self.record) {
+                    summary.fields_withheld[field.id.index()] += 1;
+                }
+                continue;
+            }
+            let used = field.choice.is_some_and(|choice| self.choices & (1 << choice) != 0);
+            if again || used {
+                summary.events.count(Event::DuplicateElement, 1);
+                Self::withhold(field, ruled, summary);
+                continue;
+            }
+            let key_of = match item.attribute {
+                Some(attribute) => node.attributes[usize::from(attribute)].key_of,
+                None => node.key_of,
+            };
+            let emitted = match context.scope.rulings.ruling(field.id) {
+                Ruling::Withhold => false,
+                Ruling::Generalise(treatment) => coarser(field, treatment, value, summary)
+                    .is_some_and(|value| push_text(context, field, item.node, item.attribute, &value, out, summary)),
+                Ruling::Pass => match field.form.strict(value) {
+                    Some(value) => push_text(context, field, item.node, item.attribute, &value, out, summary),
+                    None => {
+                        summary.events.count(Event::InvalidValue, 1);
+                        false
+                    }
+                },
+                Ruling::Pseudonymise => match key_of {
+                    Some(kind) => {
+                        let own = self.catalogue.record(record.kind).key == Some(field.id);
+                        self.token(context, field, own, kind, (item.node, item.attribute), value, out, summary)
+                    }
+                    None => match context.pseudonym {
+                        Some(pseudonym) if field.kind != Kind::Eckid => {
+                            let hex = pseudonym.hex();
+                            let longest = field.form.max.unwrap_or(hex.len()).min(hex.len());
+                            out.push(item.node, item.attribute, field.id, &hex[..longest]);
+                            true
+                        }
+                        _ => false,
+                    },
+                },
+            };
+            if emitted {
+                self.stamps[item.node.index()] = level;
+                if let Some(choice) = field.choice {
+                    self.choices |= 1 << choice;
+                }
+                self.note_released(field, ruled, summary);
+                kept = true;
+            } else {
+                Self::withhold(field, ruled, summary);
+            }
+        }
+        kept
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "see level")]
+    fn token(
+        &mut self,
+        context: &Context<'_, '_>,
+        field: &Field,
+        own: bool,
+        kind: KeyKind,
+        (node, attribute): (NodeId, Option<u8>),
+        value: &str,
+        out: &mut Record,
+        summary: &mut Summary,
+    ) -> bool {
+        let Ok(key) = PupilKey::parse(value) else {
+            summary.events.count(Event::KeyMissing, 1);
+            return false;
+        };
+        let refers_inside = !own && holds(self.catalogue, context.feed, kind);
+        if refers_inside && !context.groups.contains(kind.label(), &digits::normalise(value)) {
+            summary.events.count(Event::DanglingReference, 1);
+            return false;
+        }
+        out.push_with(node, attribute, field.id, |text| context.scope.pseudonyms.token(kind, &key, text));
+        true
+    }
+
+    fn withhold_all(
+        &self,
+        record: &Record,
+        range: std::ops::Range<usize>,
+        ruled: &mut Ruled,
+        summary: &mut Summary,
+    ) {
+        for item in &record.items()[range] {
+            if let Some(field) = item.field {
+                Self::withhold(self.catalogue.field(field), ruled, summary);
+            }
+        }
+    }
+
+    /// Puts constants where the standard insists on a field and none is left.
+    fn complete(&mut self, record: &Record, out: &mut Record, ruled: &mut Ruled, summary: &mut Summary) {
+        let kind = self.catalogue.record(record.kind);
+        for &id in &kind.fields {
+            let has = |id: FieldId| self.emitted[id.index()] == self.record;
+            let field = self.catalogue.field(id);
+            let wanted = match &field.required {
+                Required::Always => true,
+                Required::No => false,
+                Required::With(others) => others.iter().any(|&other| has(other)),
+                Required::Without(others) => !others.iter().any(|&other| has(other)),
+            };
+            if !wanted || has(id) {
+                continue;
+            }
+            match (&field.constant, self.catalogue.place_of(record.root, id)) {
+                (Some(constant), Some(node)) => {
+                    out.push(node, None, id, constant);
+                    self.emitted[id.index()] = self.record;
+                    summary.fields_neutralised[id.index()] += 1;
+                }
+                _ => ruled.complete = false,
+            }
+        }
+    }
+}
+
+/// Whether documents of this feed hold the records a reference of this kind points at.
+fn holds(catalogue: &Catalogue, feed: FeedId, kind: KeyKind) -> bool {
+    let record = match kind {
+        KeyKind::Groep => "groep",
+        KeyKind::Leerkracht | KeyKind::Leerling => return false,
+        KeyKind::SamengesteldeGroep => "samengestelde_groep",
+        KeyKind::Vestiging => "vestiging",
+    };
+    catalogue.feed(feed).sections.iter().any(|section| {
+        section.records.iter().any(|&(id, _)| catalogue.record(id).name == record)
+    })
+}
+
+fn coarser(field: &Field, treatment: Treatment, value: &str, summary: &mut Summary) -> Option<String> {
+    let coarse = field.form.strict(value).and_then(|value| generalise(treatment, &value));
+    if coarse.is_none() {
+        summary.events.count(Event::InvalidValue, 1);
+    }
+    coarse
+}
+
+/// Emits a value as it is, unless a person's identifier hides in it.
+fn push_text(
+    context: &Context<'_, '_>,
+    field: &Field,
+    node: NodeId,
+    attribute: Option<u8>,
+    value: &str,
+    out: &mut Record,
+    summary: &mut Summary,
+) -> bool {
+    let free = field.form.pattern.is_none() && !matches!(field.kind, Kind::Date | Kind::Datetime);
+    if free && hides_identifier(context, field, value) {
+        summary.events.count(Event::IdentifierInText, 1);
+        return false;
+    }
+    out.push(node, attribute, field.id, value);
+    true
+}
+
+fn hides_identifier(context: &Context<'_, '_>, field: &Field, value: &str) -> bool {
+    // A person's own name can be a key somewhere; without a digit in it, it says no more than the name does.
+    let is_name = field.treatments.contains(&Treatment::Initial);
+    if is_name && !value.chars().any(char::is_numeric) {
+        return false;
+    }
+    holds_elfproef_number(value) || context.seen.contains_identifier(value)
+}

@@ -1,0 +1,11 @@
+//! Stage 3: agreement → [`Ruling`] per field. What no line names is withheld.
+//!
+//! Synchronous, and knows no format.
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod agreement;
+mod compile;
+mod ruling;
+
+pub use compile::Rulings;
+pub use ruling::{Ruling, generalise};

@@ -1,0 +1,18 @@
+//! Stage 4: identifiers + key → pseudonyms.
+//!
+//! Synchronous, and knows neither format nor policy. Identifiers come in as types that cannot be printed, and leave
+//! only as what a key made of them.
+
+pub mod digits;
+
+mod derive;
+mod identity;
+mod pgn;
+mod scan;
+mod token;
+
+pub use derive::{AuthorityRefused, ContentMac, LogKeys, Pseudonym, PseudonymDomain, Pseudonymiser};
+pub use identity::{EckId, Identity, KeyKind, KeyRefused, PupilKey};
+pub use pgn::{Bsn, NotAPgn, Onderwijsnummer, Pgn};
+pub use scan::{Seen, holds_elfproef_number};
+pub use token::{TokenOpener, UnknownToken};
