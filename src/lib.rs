@@ -1,14 +1,18 @@
 //! Sluis.
 #![forbid(unsafe_code)]
 pub mod catalogue;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod decode;
 pub mod disclosure;
 pub mod encode;
 pub mod keys;
 pub mod minimise;
+pub mod party;
 pub mod policy;
 pub mod problem;
 pub mod pseudonym;
 pub mod record;
+pub mod tls;
 pub mod token;

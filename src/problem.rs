@@ -43,3 +43,28 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+/// Where the lines of a text begin.
+pub struct Lines(Vec<usize>);
+
+impl Lines {
+    /// Reads a text.
+    pub fn new(text: &str) -> Self {
+        Self(text.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line of a byte, counted from 1.
+    pub fn of(&self, byte: usize) -> usize {
+        self.0.partition_point(|&end| end < byte) + 1
+    }
+}
+
+/// A TOML file that is not what it should be. For files without secrets: the message may quote a value.
+pub fn toml_problem(file: &std::path::Path, text: &str, error: &toml::de::Error) -> Problem {
+    let message = error.message().trim().replace('\n', ", ");
+    let problem = Problem::new(file, message, "correct or remove it; schemas/ says what may stand here");
+    match error.span() {
+        Some(span) => problem.at(Lines::new(text).of(span.start)),
+        None => problem,
+    }
+}

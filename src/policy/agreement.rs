@@ -1,5 +1,413 @@
-//! stub
-use std::collections::BTreeMap;
-use crate::catalogue::Treatment;
-pub struct Release { pub treatment: Treatment, pub line: usize }
-pub struct Agreement { pub release: BTreeMap<String, Release> }
+//! Agreement files: what a school and a recipient agreed on, compiled from the privacybijsluiter.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::civil::Date;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::{
+    catalogue::{Kind, Treatment, catalogue},
+    problem::{Lines, Problem, toml_problem},
+    pseudonym::PseudonymDomain,
+};
+
+/// The six legal bases of AVG art. 6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// A task of general interest or public authority.
+    AlgemeenBelang,
+    /// Legitimate interest.
+    GerechtvaardigdBelang,
+    /// A contract with the person.
+    Overeenkomst,
+    /// Consent.
+    Toestemming,
+    /// Vital interest.
+    VitaalBelang,
+    /// A legal obligation.
+    WettelijkeVerplichting,
+}
+
+/// One line of `[release]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Release {
+    /// What may be done with the field.
+    pub treatment: Treatment,
+    /// Its line in the file, from 1.
+    pub line: usize,
+}
+
+/// An agreement whose every part is in order.
+#[derive(Debug)]
+pub struct Agreement {
+    /// Its name.
+    pub id: String,
+    /// Its version.
+    pub version: u32,
+    /// BRIN of the school.
+    pub school: String,
+    /// Id of the recipient.
+    pub recipient: String,
+    /// The product it is about.
+    pub product: String,
+    /// The document it was compiled from.
+    pub annex: String,
+    /// Purpose.
+    pub purpose: String,
+    /// Legal basis.
+    pub basis: Basis,
+    /// First day.
+    pub from: Date,
+    /// Last day.
+    pub until: Date,
+    /// Among whom pseudonyms are the same.
+    pub domain: PseudonymDomain,
+    /// What may leave, by field.
+    pub release: BTreeMap<String, Release>,
+    /// The file.
+    pub file: PathBuf,
+    /// SHA-256 of the file.
+    pub hash: [u8; 32],
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    id: Spanned<String>,
+    version: u32,
+    school: Spanned<String>,
+    recipient: Spanned<String>,
+    product: String,
+    annex: String,
+    purpose: Spanned<String>,
+    basis: Basis,
+    valid: Spanned<Valid>,
+    pseudonym: Spanned<Domain>,
+    release: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Valid {
+    from: toml::value::Datetime,
+    until: toml::value::Datetime,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Domain {
+    domain: DomainKind,
+    chain: Option<String>,
+    sector: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum DomainKind {
+    Chain,
+    PassEckid,
+    Recipient,
+}
+
+/// Why no agreement applies today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotInForce {
+    /// There was one; its last day has passed.
+    Expired,
+    /// There is one; its first day is yet to come.
+    Future,
+    /// There is none for this school and recipient.
+    Missing,
+}
+
+/// All agreements of an installation.
+#[derive(Debug, Default)]
+pub struct Agreements(Vec<Arc<Agreement>>);
+
+impl Agreements {
+    /// Reads every `*.toml` of a directory.
+    ///
+    /// # Errors
+    ///
+    /// Every problem in every file.
+    pub fn load(directory: &Path, schools: &[&str], recipients: &[&str]) -> Result<Self, Vec<Problem>> {
+        let entries = fs::read_dir(directory).map_err(|error| {
+            let what = format!("the directory of agreements cannot be read ({})", error.kind());
+            vec![Problem::new(directory, what, "make it, or mend `agreements` in the configuration")]
+        })?;
+        let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+        files.sort();
+        let mut problems = Vec::new();
+        let mut all: Vec<Arc<Agreement>> = Vec::new();
+        for file in files {
+            match read(&file, schools, recipients) {
+                Err(more) => problems.extend(more),
+                Ok(agreement) => {
+                    problems.extend(all.iter().filter_map(|other| contradiction(&agreement, other)));
+                    all.push(Arc::new(agreement));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(Self(all)) } else { Err(problems) }
+    }
+
+    /// The agreement that applies on a day.
+    ///
+    /// # Errors
+    ///
+    /// [`NotInForce`]: nothing may be released.
+    pub fn in_force(&self, school: &str, recipient: &str, today: Date) -> Result<&Arc<Agreement>, NotInForce> {
+        let mut reason = NotInForce::Missing;
+        for agreement in self.0.iter().filter(|a| a.school == school && a.recipient == recipient) {
+            if today < agreement.from {
+                reason = NotInForce::Future;
+            } else if today <= agreement.until {
+                return Ok(agreement);
+            } else if reason == NotInForce::Missing {
+                reason = NotInForce::Expired;
+            }
+        }
+        Err(reason)
+    }
+
+    /// All of them, by file name.
+    pub fn all(&self) -> &[Arc<Agreement>] {
+        &self.0
+    }
+}
+
+fn contradiction(new: &Agreement, other: &Agreement) -> Option<Problem> {
+    let shown = other.file.display();
+    if new.id == other.id && new.version == other.version {
+        let what = format!("has the same id and version as {shown}");
+        return Some(Problem::new(&new.file, what, "give the newer one the next version"));
+    }
+    let parties = new.school == other.school && new.recipient == other.recipient;
+    (parties && new.from <= other.until && other.from <= new.until).then(|| {
+        let what = format!("contradicts {shown}: both are in force for the same school and recipient on some day");
+        Problem::new(&new.file, what, "let the older one end the day before the newer begins, or make them one")
+    })
+}
+
+fn read(path: &Path, schools: &[&str], recipients: &[&str]) -> Result<Agreement, Vec<Problem>> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        vec![Problem::new(path, format!("cannot be read ({})", error.kind()), "give Sluis access to the file")]
+    })?;
+    parse(&text, path, schools, recipients)
+}
+
+/// Reads an agreement from its text.
+///
+/// # Errors
+///
+/// Every problem in it.
+pub fn parse(text: &str, path: &Path, schools: &[&str], recipients: &[&str]) -> Result<Agreement, Vec<Problem>> {
+    let file: File = toml::from_str(text).map_err(|error| vec![toml_problem(path, text, &error)])?;
+    let lines = Lines::new(text);
+    let mut problems = Vec::new();
+    let mut wrong = |span: std::ops::Range<usize>, what: String, mend: String| {
+        problems.push(Problem::new(path, what, mend).at(lines.of(span.start)));
+    };
+    if !schools.contains(&file.school.get_ref().as_str()) {
+        let what = format!("school {} is not configured", file.school.get_ref());
+        wrong(file.school.span(), what, "add a [[school]] with this brin, or correct it".into());
+    }
+    if !recipients.contains(&file.recipient.get_ref().as_str()) {
+        let what = format!("recipient {} is not configured", file.recipient.get_ref());
+        wrong(file.recipient.span(), what, "add a [[recipient]] with this id, or correct it".into());
+    }
+    let word = |text: &str| {
+        (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    if !word(file.id.get_ref()) {
+        wrong(file.id.span(), "the id is no word of letters, digits and hyphens".into(), "shorten or mend it".into());
+    }
+    if !word(file.purpose.get_ref()) {
+        let mend = "name one purpose in one word, such as \"leermiddelen\"".into();
+        wrong(file.purpose.span(), "the purpose is no word".into(), mend);
+    }
+    let day = |value: &toml::value::Datetime| {
+        let date = value.date.filter(|_| value.time.is_none())?;
+        Date::new(i16::try_from(date.year).ok()?, i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?).ok()
+    };
+    let valid = (day(&file.valid.get_ref().from), day(&file.valid.get_ref().until));
+    match valid {
+        (Some(from), Some(until)) if from <= until => {}
+        (Some(_), Some(_)) => {
+            wrong(file.valid.span(), "it ends before it begins".into(), "let `until` be the last day".into());
+        }
+        _ => wrong(file.valid.span(), "a date is none".into(), "write dates as 2026-08-01".into()),
+    }
+    let named = |part: &Option<String>| part.clone().filter(|name| word(name));
+    let given = file.pseudonym.get_ref();
+    let domain = match (&given.domain, &given.chain, &given.sector) {
+        (DomainKind::Chain, chain, sector) => match (named(chain), named(sector)) {
+            (Some(chain), Some(sector)) => PseudonymDomain::Chain { chain, sector },
+            _ => {
+                let mend = "write { domain = \"chain\", chain = \"leermiddelen\", sector = \"po\" }".into();
+                wrong(file.pseudonym.span(), "a chain needs a name and a sector".into(), mend);
+                PseudonymDomain::Recipient
+            }
+        },
+        (DomainKind::PassEckid, None, None) => PseudonymDomain::PassEckId,
+        (DomainKind::Recipient, None, None) => PseudonymDomain::Recipient,
+        (DomainKind::PassEckid | DomainKind::Recipient, ..) => {
+            let mend = "remove chain and sector, or write domain = \"chain\"".into();
+            wrong(file.pseudonym.span(), "chain and sector mean nothing in this domain".into(), mend);
+            PseudonymDomain::Recipient
+        }
+    };
+    let mut release = BTreeMap::new();
+    for (name, asked) in &file.release {
+        match line(name.get_ref(), asked.get_ref(), file.basis) {
+            Ok((field, treatment)) => {
+                let again = release.insert(field, Release { treatment, line: lines.of(name.span().start) });
+                if again.is_some() {
+                    wrong(name.span(), "another line names the same field".into(), "remove one of them".into());
+                }
+            }
+            Err((what, mend)) => wrong(name.span(), what, mend),
+        }
+    }
+    let (Some(from), Some(until)) = valid else { return Err(problems) };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    Ok(Agreement {
+        id: file.id.into_inner(),
+        version: file.version,
+        school: file.school.into_inner(),
+        recipient: file.recipient.into_inner(),
+        product: file.product,
+        annex: file.annex,
+        purpose: file.purpose.into_inner(),
+        basis: file.basis,
+        from,
+        until,
+        domain,
+        release,
+        file: path.to_owned(),
+        hash: hash.as_ref().try_into().expect("SHA-256 gives 32 bytes"),
+    })
+}
+
+fn line(name: &str, asked: &str, basis: Basis) -> Result<(String, Treatment), (String, String)> {
+    let catalogue = catalogue();
+    let Some(field) = catalogue.find(name) else {
+        let mend = match catalogue.nearest(name) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "see schemas/catalogue.toml for the fields there are".into(),
+        };
+        return Err((format!("field {name} does not exist"), mend));
+    };
+    let words = |treatments: &[Treatment]| {
+        treatments.iter().map(|treatment| format!("\"{}\"", treatment.as_str())).collect::<Vec<_>>().join(", ")
+    };
+    if field.treatments.is_empty() {
+        return Err((format!("field {name} is never released"), "remove the line".into()));
+    }
+    let Some(treatment) = Treatment::parse(asked).filter(|treatment| field.treatments.contains(treatment)) else {
+        let what = format!("field {name} cannot be treated as \"{asked}\"");
+        return Err((what, format!("choose from {}", words(&field.treatments))));
+    };
+    if field.kind == Kind::Pgn && basis != Basis::WettelijkeVerplichting {
+        let what = format!("field {name} is a PGN, which only a legal duty lets you release");
+        return Err((what, "remove the line, or base the agreement on wettelijke-verplichting".into()));
+    }
+    Ok((field.name.clone(), treatment))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+id        = "99DE-noordzee-rekenroute"
+version   = 1
+school    = "99DE"
+recipient = "noordzee"
+product   = "Rekenroute"
+annex     = "privacybijsluiter-rekenroute-2026.pdf"
+purpose   = "leermiddelen"
+basis     = "overeenkomst"
+valid     = { from = 2026-08-01, until = 2027-07-31 }
+pseudonym = { domain = "recipient" }
+
+[release]
+"leerling.roepnaam"      = "pass"
+"leerling.geboortedatum" = "year"
+"#;
+
+    fn check(text: &str) -> Result<Agreement, Vec<String>> {
+        parse(text, Path::new("a.toml"), &["99DE"], &["noordzee"])
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn the_sample_of_the_contract_is_read() {
+        let agreement = check(GOOD).unwrap();
+        assert_eq!(agreement.release["leerling.geboortedatum"], Release { treatment: Treatment::Year, line: 15 });
+        assert_eq!(agreement.domain, PseudonymDomain::Recipient);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (from, to, expected) in [
+            ("\"99DE\"", "\"99DX\"", "a.toml:4: school 99DX is not configured"),
+            ("\"noordzee\"", "\"noordze\"", "a.toml:5: recipient noordze is not configured"),
+            ("roepnaam\"", "roepnam\"", "a.toml:14: field leerling.roepnam does not exist; did you mean leerling.roepnaam?"),
+            ("\"year\"", "\"initial\"", "a.toml:15: field leerling.geboortedatum cannot be treated as \"initial\""),
+            ("\"leerling.roepnaam\"      =", "\"leerling.bsn\" =", "a.toml:14: field leerling.bsn is a PGN"),
+            ("\"leerling.roepnaam\"      =", "\"leerling.toevoegingen\" =", "is never released"),
+            ("2027-07-31", "2025-07-31", "a.toml:10: it ends before it begins"),
+            ("version   = 1", "version = 1\nvolgende = 2", "unknown field `volgende`"),
+            ("\"overeenkomst\"", "\"contract\"", "unknown variant `contract`"),
+            ("domain = \"recipient\"", "domain = \"chain\"", "a.toml:11: a chain needs a name and a sector"),
+            ("product   = \"Rekenroute\"", "", "missing field `product`"),
+        ] {
+            let problems = check(&GOOD.replace(from, to)).unwrap_err();
+            assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected} in {problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_pgn_needs_a_legal_duty() {
+        let text = GOOD.replace("overeenkomst", "wettelijke-verplichting").replace("roepnaam\"", "bsn\"");
+        assert!(check(&text).is_ok());
+    }
+
+    #[test]
+    fn only_the_days_agreed_on_count() {
+        let agreements = Agreements(vec![Arc::new(check(GOOD).unwrap())]);
+        let on = |y, m, d| agreements.in_force("99DE", "noordzee", Date::constant(y, m, d)).map(|_| ());
+        assert_eq!(on(2026, 7, 31), Err(NotInForce::Future));
+        assert_eq!(on(2026, 8, 1), Ok(()));
+        assert_eq!(on(2027, 7, 31), Ok(()));
+        assert_eq!(on(2027, 8, 1), Err(NotInForce::Expired));
+        let today = Date::constant(2026, 11, 1);
+        assert_eq!(agreements.in_force("99DE", "zuidzee", today).unwrap_err(), NotInForce::Missing);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        write("a.toml", GOOD);
+        write("b.toml", &GOOD.replace("version   = 1", "version = 2"));
+        write("leesmij.txt", "no agreement");
+        let problems = Agreements::load(dir.path(), &["99DE"], &["noordzee"]).unwrap_err();
+        assert!(problems[0].to_string().contains("contradicts"), "{problems:?}");
+        write("b.toml", &GOOD.replace("version   = 1", "version = 2").replace("2026-08-01", "2027-08-01").replace("2027-07-31", "2028-07-31"));
+        assert_eq!(Agreements::load(dir.path(), &["99DE"], &["noordzee"]).unwrap().all().len(), 2);
+    }
+}

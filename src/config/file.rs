@@ -1,0 +1,475 @@
+//! `sluis.toml` as written.
+
+use std::{
+    collections::HashSet,
+    fs,
+    net::{IpAddr, SocketAddr},
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::Deserialize;
+use toml::Spanned;
+use zeroize::Zeroizing;
+
+use super::{Authorisation, Config, Gateway, Las, Limits, Recipient, School};
+use crate::{
+    clock::Clock,
+    keys::{IdentitySource, KeyRing, check_private, is_brin},
+    party::CertificateMatch,
+    policy::agreement::Agreements,
+    problem::{Lines, Problem, toml_problem},
+    tls,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: PathBuf,
+    keys: PathBuf,
+    agreements: PathBuf,
+    gateway: Option<FileGateway>,
+    review: Option<FileListener>,
+    operations: Option<FileListener>,
+    #[serde(default)]
+    pseudonym: FilePseudonym,
+    #[serde(default)]
+    limits: FileLimits,
+    #[serde(default)]
+    school: Vec<FileSchool>,
+    #[serde(default)]
+    recipient: Vec<FileRecipient>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileGateway {
+    listen: Spanned<SocketAddr>,
+    certificate: PathBuf,
+    private_key: PathBuf,
+    client_ca: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileListener {
+    listen: Spanned<SocketAddr>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct FilePseudonym {
+    authority: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSchool {
+    brin: Spanned<String>,
+    name: String,
+    dependance: Option<Spanned<String>>,
+    schoolkey: Option<String>,
+    #[serde(default)]
+    identity: IdentitySource,
+    las: Option<FileLas>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLas {
+    url: Spanned<String>,
+    ca: Option<PathBuf>,
+    authorisation: PathBuf,
+    client_certificate: Option<PathBuf>,
+    client_key: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRecipient {
+    id: Spanned<String>,
+    name: String,
+    certificate: Spanned<FileCertificate>,
+    authorisation: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileCertificate {
+    subject_alt_name: Option<String>,
+    sha256: Option<String>,
+    oin: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileAuthorisation {
+    autorisatiesleutel: String,
+    klantcode: String,
+    klantnaam: String,
+}
+
+/// One row per limit: its key, what it is when nothing is said, and its range.
+macro_rules! limits {
+    ($($key:ident = $default:expr, $low:expr, $high:expr;)*) => {
+        #[derive(Deserialize, Default)]
+        #[serde(deny_unknown_fields)]
+        struct FileLimits { $($key: Option<Spanned<u64>>,)* }
+
+        struct CheckedLimits { $($key: u64,)* }
+
+        impl FileLimits {
+            fn check(&self, wrong: &mut dyn FnMut(Range<usize>, String, String)) -> CheckedLimits {
+                CheckedLimits { $($key: match &self.$key {
+                    None => $default,
+                    Some(value) if ($low..=$high).contains(value.get_ref()) => *value.get_ref(),
+                    Some(value) => {
+                        let what = format!("limits.{} is out of range", stringify!($key));
+                        wrong(value.span(), what, format!("choose from {} to {}", $low, $high));
+                        $default
+                    }
+                },)* }
+            }
+        }
+    };
+}
+
+limits! {
+    depth = 32, 8, 256;
+    name_bytes = 256, 32, 4096;
+    attributes = 64, 8, 1024;
+    text_bytes = 65_536, 1024, 16_777_216;
+    total_bytes = 17_179_869_184, 65_536, 1_099_511_627_776_u64;
+    request_bytes = 16_777_216, 65_536, 268_435_456;
+    records = 2_000_000, 1, 100_000_000;
+    exchanges = 256, 1, 65_536;
+    connections = 1024, 1, 65_536;
+    las_connect_ms = 5_000, 10, 600_000;
+    las_response_ms = 60_000, 10, 3_600_000;
+    las_idle_ms = 30_000, 10, 3_600_000;
+    header_read_ms = 10_000, 10, 600_000;
+    request_read_ms = 30_000, 10, 3_600_000;
+    send_idle_ms = 30_000, 10, 3_600_000;
+    drain_ms = 30_000, 0, 3_600_000;
+}
+
+impl CheckedLimits {
+    fn into_limits(self) -> Limits {
+        let small = |value: u64| usize::try_from(value).expect("ranges fit the machine");
+        let ms = Duration::from_millis;
+        Limits {
+            depth: small(self.depth),
+            name_bytes: small(self.name_bytes),
+            attributes: small(self.attributes),
+            text_bytes: small(self.text_bytes),
+            total_bytes: self.total_bytes,
+            request_bytes: small(self.request_bytes),
+            records: self.records,
+            exchanges: small(self.exchanges),
+            connections: small(self.connections),
+            las_connect: ms(self.las_connect_ms),
+            las_response: ms(self.las_response_ms),
+            las_idle: ms(self.las_idle_ms),
+            header_read: ms(self.header_read_ms),
+            request_read: ms(self.request_read_ms),
+            send_idle: ms(self.send_idle_ms),
+            drain: ms(self.drain_ms),
+        }
+    }
+}
+
+pub(super) fn load(path: &Path, clock: &dyn Clock) -> Result<Config, Vec<Problem>> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        let mend = "make one with `sluis init DIR`, or give its path with --config";
+        vec![Problem::new(path, format!("cannot be read ({})", error.kind()), mend)]
+    })?;
+    let file: File = toml::from_str(&text).map_err(|error| vec![toml_problem(path, &text, &error)])?;
+    let mut check = Check {
+        file: path,
+        base: path.parent().unwrap_or(Path::new("")),
+        lines: Lines::new(&text),
+        clock,
+        problems: Vec::new(),
+    };
+    let config = check.config(file);
+    match config {
+        Some(config) if check.problems.is_empty() => Ok(config),
+        _ => Err(check.problems),
+    }
+}
+
+struct Check<'f> {
+    file: &'f Path,
+    base: &'f Path,
+    lines: Lines,
+    clock: &'f dyn Clock,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, span: Range<usize>, what: impl Into<String>, mend: impl Into<String>) {
+        self.problems.push(Problem::new(self.file, what, mend).at(self.lines.of(span.start)));
+    }
+
+    fn keep<T>(&mut self, result: Result<T, Vec<Problem>>) -> Option<T> {
+        result.map_err(|problems| self.problems.extend(problems)).ok()
+    }
+
+    fn config(&mut self, file: File) -> Option<Config> {
+        let limits = {
+            let mut found = Vec::new();
+            let limits = file.limits.check(&mut |span, what, mend| found.push((span, what, mend)));
+            for (span, what, mend) in found {
+                self.wrong(span, what, mend);
+            }
+            limits.into_limits()
+        };
+        let authority = self.authority(&file.pseudonym);
+        let mut seen = HashSet::new();
+        for listen in [
+            file.gateway.as_ref().map(|gateway| &gateway.listen),
+            file.review.as_ref().map(|review| &review.listen),
+            file.operations.as_ref().map(|operations| &operations.listen),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            if listen.get_ref().port() != 0 && !seen.insert(*listen.get_ref()) {
+                self.wrong(listen.span(), "another listener has this address", "give each a port of its own");
+            }
+        }
+        let schools: Vec<_> = file.school.into_iter().filter_map(|school| self.school(school)).collect();
+        let recipients: Vec<_> = file.recipient.into_iter().filter_map(|one| self.recipient(one)).collect();
+        self.duplicates(&schools, &recipients);
+        let brins: Vec<&str> = schools.iter().map(|school| school.brin.as_str()).collect();
+        let ids: Vec<&str> = recipients.iter().map(|recipient| recipient.id.as_str()).collect();
+        let keys_directory = self.base.join(&file.keys);
+        let keys = self.keep(KeyRing::load(&keys_directory, &brins));
+        let agreements = self.keep(Agreements::load(&self.base.join(&file.agreements), &brins, &ids));
+        let gateway = match &file.gateway {
+            None => Some(None),
+            Some(gateway) => self.gateway(gateway).map(Some),
+        };
+        Some(Config {
+            data: self.base.join(&file.data),
+            keys_directory,
+            keys: keys?,
+            agreements: agreements?,
+            gateway: gateway?,
+            operations: file.operations.map(|operations| operations.listen.into_inner()),
+            authority,
+            limits,
+            schools,
+            recipients,
+        })
+    }
+
+    fn authority(&mut self, pseudonym: &FilePseudonym) -> String {
+        const DEFAULT: &str = "sluis.example";
+        let Some(authority) = &pseudonym.authority else { return DEFAULT.into() };
+        let name = authority.get_ref().to_ascii_lowercase();
+        let host = (1..=100).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+        if !host {
+            self.wrong(authority.span(), "the authority is no host name", "write a host name of your own");
+        } else if name == "ketenid.nl" || name.ends_with(".ketenid.nl") {
+            let what = "pseudonyms of Sluis never stand under ketenid.nl, which belongs to the Nummervoorziening";
+            self.wrong(authority.span(), what, "write a host name of your own");
+        }
+        name
+    }
+
+    fn gateway(&mut self, gateway: &FileGateway) -> Option<Gateway> {
+        let identity = tls::Identity {
+            certificate: self.base.join(&gateway.certificate),
+            private_key: self.base.join(&gateway.private_key),
+        };
+        let config = tls::server_config(&identity, &self.base.join(&gateway.client_ca), self.clock);
+        let tls = Arc::new(self.keep(config)?);
+        Some(Gateway { listen: *gateway.listen.get_ref(), tls })
+    }
+
+    fn school(&mut self, school: FileSchool) -> Option<Arc<School>> {
+        if !is_brin(school.brin.get_ref()) {
+            self.wrong(school.brin.span(), "the brin is none", "write two digits and two capitals, such as 99DE");
+        }
+        if let Some(dependance) = &school.dependance {
+            let digits = dependance.get_ref();
+            if digits.len() != 2 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+                self.wrong(dependance.span(), "the dependance is none", "write two digits, such as 00");
+            }
+        }
+        let las = match school.las {
+            None => None,
+            Some(las) => Some(self.las(las)?),
+        };
+        Some(Arc::new(School {
+            brin: school.brin.into_inner(),
+            name: school.name,
+            dependance: school.dependance.map(Spanned::into_inner),
+            schoolkey: school.schoolkey,
+            identity: school.identity,
+            las,
+        }))
+    }
+
+    fn las(&mut self, las: FileLas) -> Option<Las> {
+        let before = self.problems.len();
+        let span = las.url.span();
+        let url: Option<http::Uri> = las.url.get_ref().parse().ok();
+        let url = url.filter(|url| url.authority().is_some_and(|authority| !authority.as_str().contains('@')));
+        let Some(url) = url else {
+            self.wrong(span, "las.url is no address", "write it like https://las.example/uwlr");
+            return None;
+        };
+        let identity = match (las.client_certificate, las.client_key) {
+            (None, None) => None,
+            (Some(certificate), Some(private_key)) => Some(tls::Identity {
+                certificate: self.base.join(certificate),
+                private_key: self.base.join(private_key),
+            }),
+            _ => {
+                let mend = "give both client_certificate and client_key, or neither";
+                self.wrong(span.clone(), "half a client certificate for the LAS", mend);
+                None
+            }
+        };
+        let tls = match (url.scheme_str(), las.ca) {
+            (Some("https"), Some(ca)) => {
+                let config = tls::client_config(&self.base.join(ca), identity.as_ref(), self.clock);
+                self.keep(config).map(|config| Some(Arc::new(config)))
+            }
+            (Some("https"), None) => {
+                let mend = "add `ca`: the PEM file of the authority that issued the LAS's certificate";
+                self.wrong(span, "nothing says whose certificate the LAS has to show", mend);
+                None
+            }
+            (Some("http"), _) if is_loopback(&url) => Some(None),
+            (Some("http"), _) => {
+                self.wrong(span, "plain HTTP is accepted on loopback only", "write https:// and add `ca`");
+                None
+            }
+            _ => {
+                self.wrong(span, "las.url is neither https nor http", "write it like https://las.example/uwlr");
+                None
+            }
+        };
+        let authorisation = self.authorisation(&las.authorisation);
+        if self.problems.len() > before {
+            return None;
+        }
+        Some(Las { url, tls: tls?, authorisation: authorisation? })
+    }
+
+    /// A file of secrets: what is wrong with it is said without any of its text.
+    fn authorisation(&mut self, path: &Path) -> Option<Authorisation> {
+        let path = self.base.join(path);
+        if let Err(problem) = check_private(&path) {
+            self.problems.push(problem);
+            return None;
+        }
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => Zeroizing::new(text),
+            Err(error) => {
+                let what = format!("cannot be read ({})", error.kind());
+                self.problems.push(Problem::new(path, what, "restore the file"));
+                return None;
+            }
+        };
+        let mend = "write autorisatiesleutel, klantcode and klantnaam, each of 1 to 64 characters, and nothing else";
+        let parsed: FileAuthorisation = match toml::from_str(&text) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                let problem = Problem::new(path, "is no file of autorisatie", mend);
+                let line = error.span().map(|span| Lines::new(&text).of(span.start));
+                self.problems.push(match line {
+                    Some(line) => problem.at(line),
+                    None => problem,
+                });
+                return None;
+            }
+        };
+        let FileAuthorisation { autorisatiesleutel, klantcode, klantnaam } = parsed;
+        let authorisation = Authorisation {
+            sleutel: Zeroizing::new(autorisatiesleutel),
+            klantcode: Zeroizing::new(klantcode),
+            klantnaam: Zeroizing::new(klantnaam),
+        };
+        let fits = |part: &str| (1..=64).contains(&part.chars().count());
+        if !(fits(&authorisation.sleutel) && fits(&authorisation.klantcode) && fits(&authorisation.klantnaam)) {
+            self.problems.push(Problem::new(path, "a part of the autorisatie is empty or too long", mend));
+            return None;
+        }
+        Some(authorisation)
+    }
+
+    fn recipient(&mut self, recipient: FileRecipient) -> Option<Arc<Recipient>> {
+        let before = self.problems.len();
+        let id = recipient.id.get_ref();
+        let word = (1..=64).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !word {
+            let mend = "use lower-case letters, digits and hyphens";
+            self.wrong(recipient.id.span(), "the id of a recipient is no such word", mend);
+        }
+        let span = recipient.certificate.span();
+        let FileCertificate { subject_alt_name, sha256, oin } = recipient.certificate.into_inner();
+        let certificate = match (subject_alt_name, sha256, oin) {
+            (Some(name), None, None) if !name.is_empty() && !name.contains('*') => {
+                Some(CertificateMatch::SubjectAltName(name.to_ascii_lowercase()))
+            }
+            (None, Some(digits), None) => {
+                let mut bytes = [0; 32];
+                let digits = digits.replace(':', "").to_ascii_lowercase();
+                hex::decode_to_slice(digits, &mut bytes).ok().map(|()| CertificateMatch::Sha256(bytes))
+            }
+            (None, None, Some(oin)) => {
+                let shape = oin.len() == 20 && oin.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
+                shape.then_some(CertificateMatch::Oin(oin))
+            }
+            _ => None,
+        };
+        if certificate.is_none() {
+            let mend = "give one of subject_alt_name (a DNS name), sha256 (64 hexadecimal digits), oin (20 characters)";
+            self.wrong(span, "the certificate of a recipient cannot be recognised by this", mend);
+        }
+        let authorisation = match &recipient.authorisation {
+            None => None,
+            Some(path) => Some(self.authorisation(path)?),
+        };
+        if self.problems.len() > before {
+            return None;
+        }
+        Some(Arc::new(Recipient {
+            id: recipient.id.into_inner(),
+            name: recipient.name,
+            certificate: certificate?,
+            authorisation,
+        }))
+    }
+
+    fn duplicates(&mut self, schools: &[Arc<School>], recipients: &[Arc<Recipient>]) {
+        for (index, school) in schools.iter().enumerate() {
+            if schools[..index].iter().any(|other| other.brin == school.brin) {
+                let what = format!("school {} is there twice", school.brin);
+                self.problems.push(Problem::new(self.file, what, "remove one of the [[school]] tables"));
+            }
+        }
+        for (index, recipient) in recipients.iter().enumerate() {
+            if recipients[..index].iter().any(|other| other.id == recipient.id) {
+                let what = format!("recipient {} is there twice", recipient.id);
+                self.problems.push(Problem::new(self.file, what, "remove one of the [[recipient]] tables"));
+            } else if recipients[..index].iter().any(|other| other.certificate == recipient.certificate) {
+                let what = format!("recipient {} has the certificate of another", recipient.id);
+                self.problems.push(Problem::new(self.file, what, "give each recipient a certificate of its own"));
+            }
+        }
+    }
+}
+
+fn is_loopback(url: &http::Uri) -> bool {
+    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}

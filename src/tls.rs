@@ -1,0 +1,236 @@
+//! TLS: certificates and keys from files, and the development CA.
+//!
+//! One provider, ring, named at each builder: nothing depends on a process-wide default.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, ring as provider},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
+    sign::CertifiedKey,
+};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::{clock::Clock, keys::check_private, problem::Problem};
+
+fn ring() -> Arc<CryptoProvider> {
+    Arc::new(provider::default_provider())
+}
+
+/// A certificate and its key, as files.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// PEM: the certificate, then its chain.
+    pub certificate: PathBuf,
+    /// PEM: PKCS#8, PKCS#1 or SEC1; mode 0600.
+    pub private_key: PathBuf,
+}
+
+/// The gateway's side: its own certificate, and a client certificate of `client_ca` from everyone.
+///
+/// # Errors
+///
+/// Every problem with the files.
+pub fn server_config(
+    identity: &Identity,
+    client_ca: &Path,
+    clock: &dyn Clock,
+) -> Result<ServerConfig, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let certified = load_identity(identity, clock).map_err(|more| problems.extend(more)).ok();
+    let roots = load_roots(client_ca).map_err(|problem| problems.push(problem)).ok();
+    let (Some((chain, key)), Some(roots)) = (certified, roots) else { return Err(problems) };
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), ring()).build().map_err(|_| {
+        vec![Problem::new(client_ca, "holds no usable certificate authority", "put the CA's PEM certificate there")]
+    })?;
+    let mut config = ServerConfig::builder_with_provider(ring())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .expect("ring offers both versions")
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(|_| vec![mismatch(identity)])?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The side that calls a pupil administration: trusts `ca` alone.
+///
+/// # Errors
+///
+/// Every problem with the files.
+pub fn client_config(
+    ca: &Path,
+    identity: Option<&Identity>,
+    clock: &dyn Clock,
+) -> Result<ClientConfig, Vec<Problem>> {
+    let roots = load_roots(ca).map_err(|problem| vec![problem])?;
+    let builder = ClientConfig::builder_with_provider(ring())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .expect("ring offers both versions")
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = load_identity(identity, clock)?;
+            builder.with_client_auth_cert(chain, key).map_err(|_| vec![mismatch(identity)])?
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn mismatch(identity: &Identity) -> Problem {
+    let what = format!("is not the key of {}", identity.certificate.display());
+    Problem::new(&identity.private_key, what, "put the key there that the certificate was issued for")
+}
+
+fn load_roots(ca: &Path) -> Result<RootCertStore, Problem> {
+    let mut roots = RootCertStore::empty();
+    for certificate in load_certificates(ca)? {
+        roots
+            .add(certificate)
+            .map_err(|_| Problem::new(ca, "holds a certificate that cannot be read", "put PEM certificates there"))?;
+    }
+    Ok(roots)
+}
+
+fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let text = fs::read(path)
+        .map_err(|error| Problem::new(path, format!("cannot be read ({})", error.kind()), "restore the file"))?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(Problem::new(path, "holds no PEM certificate", "put the certificate there, in PEM form")),
+    }
+}
+
+type Loaded = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn load_identity(identity: &Identity, clock: &dyn Clock) -> Result<Loaded, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let chain = load_certificates(&identity.certificate).map_err(|problem| problems.push(problem)).ok();
+    let key_file = &identity.private_key;
+    let key = check_private(key_file).and_then(|()| {
+        PrivateKeyDer::from_pem_file(key_file)
+            .map_err(|_| Problem::new(key_file, "holds no PEM private key", "put the key there, in PEM form"))
+    });
+    let key = key.map_err(|problem| problems.push(problem)).ok();
+    let (Some(chain), Some(key)) = (chain, key) else { return Err(problems) };
+    if let Ok((_, certificate)) = X509Certificate::from_der(&chain[0]) {
+        let now = clock.now().as_second();
+        let validity = certificate.validity();
+        if now > validity.not_after.timestamp() {
+            problems.push(Problem::new(&identity.certificate, "has expired", "replace it by a new certificate"));
+        } else if now < validity.not_before.timestamp() {
+            problems.push(Problem::new(&identity.certificate, "is not valid yet", "check the clock of this machine"));
+        }
+    }
+    match CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring()) {
+        Ok(certified) if certified.keys_match().is_ok() => {}
+        _ => problems.push(mismatch(identity)),
+    }
+    if problems.is_empty() { Ok((chain, key)) } else { Err(problems) }
+}
+
+/// A certificate authority for development and tests. Real connections use PKIoverheid or the school's own.
+pub struct DevelopmentCa {
+    certificate: rcgen::CertificateParams,
+    key: rcgen::KeyPair,
+    pem: String,
+}
+
+/// What a [`DevelopmentCa`] issues: PEM texts.
+pub struct Issued {
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub private_key: String,
+}
+
+impl DevelopmentCa {
+    /// A new authority.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub fn new() -> Result<Self, rcgen::Error> {
+        let key = rcgen::KeyPair::generate()?;
+        let mut certificate = rcgen::CertificateParams::default();
+        certificate.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        certificate.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+        certificate.distinguished_name.push(rcgen::DnType::CommonName, "Sluis development CA");
+        valid(&mut certificate, 0, 825);
+        let pem = certificate.self_signed(&key)?.pem();
+        Ok(Self { certificate, key, pem })
+    }
+
+    /// Its certificate, PEM.
+    pub fn certificate(&self) -> &str {
+        &self.pem
+    }
+
+    /// Its key, PEM.
+    pub fn private_key(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    /// A certificate for a server of these names and addresses.
+    ///
+    /// # Errors
+    ///
+    /// When a name is none.
+    pub fn server(&self, names: &[&str]) -> Result<Issued, rcgen::Error> {
+        self.issue(names, rcgen::ExtendedKeyUsagePurpose::ServerAuth, 0, 825)
+    }
+
+    /// A certificate for a client of this name.
+    ///
+    /// # Errors
+    ///
+    /// When the name is none.
+    pub fn client(&self, name: &str) -> Result<Issued, rcgen::Error> {
+        self.issue(&[name], rcgen::ExtendedKeyUsagePurpose::ClientAuth, 0, 825)
+    }
+
+    /// A client's certificate that expired yesterday.
+    ///
+    /// # Errors
+    ///
+    /// When the name is none.
+    pub fn expired_client(&self, name: &str) -> Result<Issued, rcgen::Error> {
+        self.issue(&[name], rcgen::ExtendedKeyUsagePurpose::ClientAuth, -30, -1)
+    }
+
+    fn issue(
+        &self,
+        names: &[&str],
+        usage: rcgen::ExtendedKeyUsagePurpose,
+        from_days: i64,
+        until_days: i64,
+    ) -> Result<Issued, rcgen::Error> {
+        let key = rcgen::KeyPair::generate()?;
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = rcgen::CertificateParams::new(names.clone())?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, names[0].clone());
+        params.extended_key_usages = vec![usage];
+        params.use_authority_key_identifier_extension = true;
+        valid(&mut params, from_days, until_days);
+        let issuer = rcgen::Issuer::from_params(&self.certificate, &self.key);
+        let certificate = params.signed_by(&key, &issuer)?.pem();
+        Ok(Issued { certificate, private_key: key.serialize_pem() })
+    }
+}
+
+fn valid(params: &mut rcgen::CertificateParams, from_days: i64, until_days: i64) {
+    let now = time::OffsetDateTime::now_utc();
+    // An hour earlier, for clocks that are behind.
+    params.not_before = now + time::Duration::days(from_days) - time::Duration::hours(1);
+    params.not_after = now + time::Duration::days(until_days);
+}
