@@ -1,3 +1,104 @@
-//! The commands.
+//! The commands. Each returns the status the process ends with: 0 done, 1 failed or found wanting, 2 usage or
+//! unreadable input, 3 refused by policy.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what a command line talks through")]
 
+mod check;
 pub mod init;
+mod keys;
+mod log;
+mod minimise;
+mod preview;
+mod progress;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Config,
+    problem::Problem,
+};
+
+/// The gateway between a school's pupil administration and its suppliers.
+#[derive(Parser)]
+#[command(name = "sluis", version, about, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Read configuration, agreements, certificates and keys, and print every problem
+    Check(ConfigFile),
+    /// Write a working directory to start from
+    Init {
+        /// The directory; must not exist yet, or be empty
+        dir: PathBuf,
+    },
+    /// Make and list keys
+    Keys {
+        #[command(subcommand)]
+        command: keys::Command,
+    },
+    /// Verify the disclosure log
+    Log {
+        #[command(subcommand)]
+        command: log::Command,
+    },
+    /// Cut one feed file down to what a recipient may have, on record
+    Minimise(minimise::Arguments),
+    /// Show what would become of each field of a feed file; nothing is disclosed or logged
+    Preview(preview::Arguments),
+}
+
+/// Where the configuration is.
+#[derive(clap::Args)]
+pub(crate) struct ConfigFile {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = "sluis.toml")]
+    config: PathBuf,
+}
+
+impl ConfigFile {
+    /// Loads it, or prints every problem.
+    fn load(&self, clock: &dyn Clock) -> Result<Config, ExitCode> {
+        Config::load(&self.config, clock).map_err(|problems| {
+            report(&problems);
+            ExitCode::from(FAILED)
+        })
+    }
+}
+
+pub(crate) const FAILED: u8 = 1;
+pub(crate) const USAGE: u8 = 2;
+pub(crate) const REFUSED: u8 = 3;
+
+/// Prints problems, one a line.
+pub(crate) fn report(problems: &[Problem]) {
+    for problem in problems {
+        eprintln!("{problem}");
+    }
+    if problems.len() > 1 {
+        eprintln!("{} problems", problems.len());
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ended = match command {
+        Command::Check(config) => check::run(&config, clock.as_ref()),
+        Command::Init { dir } => init::run(&dir, clock.as_ref()),
+        Command::Keys { command } => keys::run(&command),
+        Command::Log { command } => log::run(&command),
+        Command::Minimise(arguments) => minimise::run(&arguments, &clock),
+        Command::Preview(arguments) => preview::run(&arguments, &clock),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(code) => code,
+    }
+}

@@ -1,1 +1,6 @@
-fn main(){}
+//! The `sluis` command.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    sluis::cli::run()
+}

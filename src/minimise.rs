@@ -16,7 +16,7 @@ pub use events::{Event, Events};
 use person::Pending;
 
 use crate::{
-    catalogue::{Catalogue, FeedId, Person, RecordId, catalogue},
+    catalogue::{Catalogue, FeedId, NodeId, Person, RecordId, Tree, catalogue},
     disclosure::Row,
     encode::{Frame, XmlEncoder},
     keys::IdentitySource,
@@ -307,7 +307,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             encoder: None,
             current: None,
             spare: Vec::new(),
-            ruled: Record::new(kinds.school, crate::catalogue::Tree::DOCUMENT),
+            ruled: Record::new(kinds.school, Tree::DOCUMENT),
             preamble: Vec::new(),
             pupils: Vec::with_capacity(CHUNK),
             staff: Vec::new(),
@@ -335,13 +335,12 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
     /// # Errors
     ///
     /// As [`Sink::token`]: what is still waiting is ruled on, recorded and sent here.
-    pub fn finish(mut self) -> Result<(Summary, O), Error<O::Error>> {
+    pub fn finish(&mut self) -> Result<(), Error<O::Error>> {
         if let Some(marker) = self.marker {
             let feed = self.feed.ok_or(Refusal::NotAFeed)?;
             XmlEncoder::new(self.frame, feed).marker(marker, &mut self.out);
             self.summary.empty = true;
-            self.send(true)?;
-            return Ok((self.summary, self.outlet));
+            return self.send(true);
         }
         let Some(feed) = self.feed else { return Err(Refusal::NotAFeed.into()) };
         self.flush_pupils()?;
@@ -360,8 +359,12 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             self.summary.empty = true;
             self.content = true;
         }
-        self.send(true)?;
-        Ok((self.summary, self.outlet))
+        self.send(true)
+    }
+
+    /// What the document came to, and what took its chunks.
+    pub fn into_parts(self) -> (Summary, O) {
+        (self.summary, self.outlet)
     }
 
     /// Hands over what is ready. Before there is content, only rows go: the document may yet turn out empty.
@@ -394,12 +397,11 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         if wanted { Ok(()) } else { Err(Refusal::NotAFeed) }
     }
 
-    fn start_record(&mut self, kind: RecordId, node: crate::catalogue::NodeId) -> Result<(), Refusal> {
-        let Some(feed) = self.feed else {
+    fn start_record(&mut self, kind: RecordId, node: NodeId) -> Result<(), Refusal> {
+        if self.feed.is_none() {
             // The SOAP header of a request, or a request itself: no feed will follow.
             return Err(Refusal::NotAFeed);
-        };
-        let _ = feed;
+        }
         self.records += 1;
         if self.records > self.scope.records {
             return Err(Refusal::Records);

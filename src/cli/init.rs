@@ -5,10 +5,12 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
+    process::ExitCode,
 };
 
 use ring::rand::SecureRandom;
 
+use super::{FAILED, report};
 use crate::{
     clock::Clock,
     keys::{KeyRing, Purpose},
@@ -18,6 +20,17 @@ use crate::{
 
 const CONFIG: &str = include_str!("init/sluis.toml");
 const AGREEMENT: &str = include_str!("init/agreement.toml");
+
+pub(super) fn run(directory: &Path, clock: &dyn Clock) -> Result<(), ExitCode> {
+    init(directory, clock).map_err(|problem| {
+        report(&[problem]);
+        ExitCode::from(FAILED)
+    })?;
+    let shown = directory.display();
+    println!("{shown}: configuration, one school, one supplier, an agreement, development certificates and keys");
+    println!("next: sluis check --config {shown}/sluis.toml");
+    Ok(())
+}
 
 /// Writes a working directory: configuration, one school, one supplier, an agreement, development certificates, keys.
 ///

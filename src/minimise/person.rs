@@ -83,8 +83,8 @@ impl<O: Outlet> Minimiser<'_, O> {
                 Person::Leerkracht => self.summary.staff += 1,
                 Person::Leerling => self.summary.released += 1,
             }
-            let required = self.catalogue.feed(self.feed.expect("persons stand in a feed")).sections.iter();
-            let pupils_required = required.clone().any(|section| section.required);
+            let feed = self.catalogue.feed(self.feed.expect("persons stand in a feed"));
+            let pupils_required = feed.sections.iter().any(|section| section.required);
             self.content |= person == Person::Leerling || !pupils_required;
         } else {
             row.outcome = RowOutcome::Withheld;
@@ -99,6 +99,11 @@ impl<O: Outlet> Minimiser<'_, O> {
     }
 
     fn emit_known(&mut self, record: &Record, identity: &Identity, row: &mut Row) -> bool {
+        let key = self.catalogue.record(record.kind).key.and_then(|key| record.find(key));
+        if key.is_none_or(|key| PupilKey::parse(key).is_err()) {
+            self.summary.events.count(Event::KeyMissing, 1);
+            return false;
+        }
         let pseudonym = self.scope.pseudonyms.pseudonym(identity);
         let official = self.catalogue.record(record.kind).eckid.and_then(|field| record.find(field));
         let official = official.filter(|eckid| EckId::parse(eckid).is_ok_and(|eckid| eckid.is_official()));
@@ -113,8 +118,8 @@ impl<O: Outlet> Minimiser<'_, O> {
         let ruled = self.ruler.rule(&context, record, &mut self.ruled, &mut self.summary);
         row.released = ruled.released;
         row.withheld = ruled.withheld;
+        debug_assert!(ruled.complete, "the key is there, and all else that is required has a constant");
         if !ruled.complete {
-            self.summary.events.count(Event::KeyMissing, 1);
             return false;
         }
         row.tag = self.scope.log_keys.recipient_tag(self.scope.recipient, &pseudonym);

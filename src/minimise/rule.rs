@@ -164,10 +164,7 @@ impl Ruler {
                     .attributes
                     .iter()
                     .any(|attribute| self.catalogue.field(attribute.field).kind == Kind::Key);
-                let has_key = out.items().last().is_some() && {
-                    let opened = out.open_item();
-                    out.items()[opened + 1..].iter().any(|item| item.attribute.is_some())
-                };
+                let has_key = out.items()[out.open_item() + 1..].iter().any(|item| item.attribute.is_some());
                 if some && (!keyed || has_key) {
                     out.close();
                     self.stamps[item.node.index()] = level;

@@ -1,0 +1,110 @@
+//! `sluis preview`: what would become of each field, and why. Nothing is disclosed or logged.
+
+use std::{convert::Infallible, process::ExitCode, sync::Arc};
+
+use super::{
+    minimise::{Feed, status},
+    progress::{Bar, Watched},
+};
+use crate::{
+    catalogue::{Field, Required, Sensitivity, catalogue},
+    clock::Clock,
+    decode::{self, decode},
+    exchange::{Delivery, Error},
+    minimise::{self, Chunk, Minimiser, Outlet, Summary},
+    policy::Ruling,
+};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    feed: Feed,
+}
+
+/// Chunks end here.
+struct Nowhere;
+
+impl Outlet for Nowhere {
+    type Error = Infallible;
+
+    fn chunk(&mut self, _: Chunk) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
+    let feed = &arguments.feed;
+    let config = feed.config.load(clock.as_ref())?;
+    let delivery = feed.decide(&config, clock)?;
+    let (source, size) = feed.open()?;
+    let bar = Bar::new("reading");
+    let mut minimiser = Minimiser::new(delivery.scope(), Nowhere);
+    let source = Watched::new(source, size, &bar);
+    let done = decode(source, None, delivery.limits(), &mut minimiser)
+        .map_err(|error| match error {
+            decode::Error::Decode(error) => Error::Decode(error),
+            decode::Error::Sink(error) => refused(error),
+        })
+        .and_then(|()| minimiser.finish().map_err(refused));
+    bar.finish();
+    if let Err(error) = done {
+        eprintln!("{}: {error}", feed.name());
+        return Err(ExitCode::from(status(&error)));
+    }
+    let (summary, Nowhere) = minimiser.into_parts();
+    table(&delivery, &summary);
+    Ok(())
+}
+
+fn refused(error: minimise::Error<Infallible>) -> Error {
+    match error {
+        minimise::Error::Outlet(never) => match never {},
+        minimise::Error::Refused(refusal) => Error::Refused(refusal),
+    }
+}
+
+fn table(delivery: &Delivery, summary: &Summary) {
+    let agreement = delivery.agreement();
+    let file = agreement.file.display();
+    println!("agreement {} version {}, {} to {}", agreement.id, agreement.version, agreement.from, agreement.until);
+    println!("{:36} {:>8} {:>8}  {:14} why", "field", "released", "withheld", "ruling");
+    for field in catalogue().fields() {
+        let released = summary.fields_released[field.id.index()];
+        let withheld = summary.fields_withheld[field.id.index()];
+        let constant = summary.fields_neutralised[field.id.index()];
+        if released + withheld + constant == 0 {
+            continue;
+        }
+        let (ruling, why) = explain(delivery, field, constant > 0);
+        let why = why.replace("{file}", &file.to_string());
+        println!("{:36} {:>8} {:>8}  {:14} {why}", field.name, released + constant, withheld, ruling);
+    }
+    println!("{} pupils released, {} withheld, {} teachers", summary.released, summary.withheld, summary.staff);
+    for (event, times) in summary.events.iter() {
+        println!("  {times} × {}", event.describe());
+    }
+}
+
+/// The ruling on a field in a word, and the reason.
+fn explain(delivery: &Delivery, field: &Field, constant: bool) -> (&'static str, String) {
+    let rulings = delivery.rulings();
+    let line = rulings.line(field.id).map(|line| format!("{{file}}:{line}"));
+    let ruling = match rulings.ruling(field.id) {
+        Ruling::Generalise(_) => "generalised",
+        Ruling::Pass => "released",
+        Ruling::Pseudonymise => "pseudonymised",
+        Ruling::Withhold if constant => "neutralised",
+        Ruling::Withhold => "withheld",
+    };
+    let why = match line {
+        Some(line) => line,
+        None if field.sensitivity == Sensitivity::Addressing => "names school and year, as the request does".into(),
+        None if ruling == "pseudonymised" => "keys and ECK iDs never leave as they are".into(),
+        None if ruling == "neutralised" && field.required != Required::No => {
+            "no line in the agreement; the standard wants something here".into()
+        }
+        None if field.treatments.is_empty() => "never released".into(),
+        None => "no line in the agreement names it".into(),
+    };
+    (ruling, why)
+}
