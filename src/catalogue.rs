@@ -343,6 +343,18 @@ impl Catalogue {
         children.iter().copied().find(|&child| self.tree.node(child).text == Some(field))
     }
 
+    /// The child of this name, in whatever namespace.
+    pub fn child_named(&self, parent: NodeId, name: &str) -> Option<NodeId> {
+        let children = &self.tree.node(parent).children;
+        children.iter().copied().find(|&child| *self.tree.node(child).name == *name)
+    }
+
+    /// The first place where records of a kind stand.
+    pub fn place_of_record(&self, kind: RecordId) -> Option<NodeId> {
+        let at = self.tree.nodes().iter().position(|node| node.role == Role::Record(kind))?;
+        u16::try_from(at).ok().map(NodeId)
+    }
+
     /// One feed.
     pub fn feed(&self, id: FeedId) -> &Feed {
         &self.feeds[id.index()]

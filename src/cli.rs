@@ -9,6 +9,7 @@ mod log;
 mod minimise;
 mod preview;
 mod progress;
+mod serve;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -51,6 +52,8 @@ enum Command {
     Minimise(minimise::Arguments),
     /// Show what would become of each field of a feed file; nothing is disclosed or logged
     Preview(preview::Arguments),
+    /// Serve suppliers until SIGTERM; SIGHUP reloads
+    Serve(ConfigFile),
 }
 
 /// Where the configuration is.
@@ -96,6 +99,7 @@ pub fn run() -> ExitCode {
         Command::Log { command } => log::run(&command),
         Command::Minimise(arguments) => minimise::run(&arguments, &clock),
         Command::Preview(arguments) => preview::run(&arguments, &clock),
+        Command::Serve(config) => serve::run(&config, &clock),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

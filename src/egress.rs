@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use bytes::Bytes;
+
 use crate::disclosure::Recorded;
 
 /// The way out to one receiver, for one document.
@@ -37,5 +39,19 @@ impl<W: Write> Egress<W> {
     /// Gives the receiver back, to end the document or abort it.
     pub fn into_receiver(self) -> W {
         self.receiver
+    }
+}
+
+/// Results on record, on their way to a pupil administration. Made of what is recorded, and of nothing else.
+pub struct OnRecord(Bytes);
+
+impl OnRecord {
+    /// Takes what is on record.
+    pub fn new(document: Recorded<String>) -> Self {
+        Self(document.into_inner().into())
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.0
     }
 }

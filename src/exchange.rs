@@ -100,6 +100,14 @@ pub struct Disclosed<W> {
     pub bytes: u64,
 }
 
+impl<W> Disclosed<W> {
+    /// The receiver, and all else.
+    pub fn split(self) -> (W, Disclosed<()>) {
+        let Self { summary, receiver, chunks, bytes } = self;
+        (receiver, Disclosed { summary, receiver: (), chunks, bytes })
+    }
+}
+
 /// One delivery, decided: who gets what of which school, under which agreement, with which keys.
 pub struct Delivery {
     agreement: Arc<Agreement>,

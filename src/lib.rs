@@ -1,5 +1,6 @@
 //! Sluis.
 #![forbid(unsafe_code)]
+pub mod bridge;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
@@ -9,12 +10,20 @@ pub mod disclosure;
 pub mod egress;
 pub mod encode;
 pub mod exchange;
+pub mod gateway;
+pub mod ingress;
 pub mod keys;
+pub mod las;
+pub mod metrics;
 pub mod minimise;
+pub mod operations;
 pub mod party;
 pub mod policy;
 pub mod problem;
+pub mod problem_details;
 pub mod pseudonym;
 pub mod record;
+pub mod results;
+pub mod shutdown;
 pub mod tls;
 pub mod token;

@@ -158,7 +158,8 @@ pub enum FaultCode {
 }
 
 impl FaultCode {
-    const ALL: [Self; 11] = [
+    /// All of them.
+    pub const ALL: [Self; 11] = [
         Self::AutorisatieOngeldig,
         Self::EldResultaatOngeldig,
         Self::InterneFout,

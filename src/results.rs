@@ -20,7 +20,7 @@ pub struct LeerlingOngeldig;
 /// What it takes to turn identifiers back.
 pub struct Scope<'a> {
     /// Tokens of this recipient and school, of all epochs.
-    pub opener: &'a TokenOpener,
+    pub opener: TokenOpener<'a>,
     /// Pseudonyms as given out, of all epochs, newest first.
     pub pseudonyms: &'a [Pseudonymiser],
     /// Whether the feed's own ECK iD was passed to this recipient.

@@ -371,8 +371,14 @@ impl<'s, S: Sink> Walk<'s, S> {
             Role::Document => Err(Halt::Decode(Kind::NotAMessage)),
             Role::Body => Err(Halt::Decode(Kind::NotAMessage)),
             Role::Header | Role::Envelope | Role::Fault => Ok(()),
+            // What a vendor puts in its own block is expected to be unknown.
+            Role::Field if self.is_opaque(parent) => Ok(()),
             _ => self.push(Token::Unknown(parent)),
         }
+    }
+
+    fn is_opaque(&self, node: NodeId) -> bool {
+        self.tree.node(node).text.is_some_and(|field| catalogue().field(field).kind == FieldKind::Opaque)
     }
 
     fn enter(&mut self, id: NodeId, start: &BytesStart<'_>) -> Result<(), Halt<S::Error>> {
@@ -526,8 +532,7 @@ impl<'s, S: Sink> Walk<'s, S> {
             Role::Field => {
                 let text = std::mem::take(&mut self.text);
                 let field = node.text.expect("an element with role Field holds one");
-                let opaque = catalogue().field(field).kind == FieldKind::Opaque;
-                let value = if opaque { "" } else { text.trim() };
+                let value = if self.is_opaque(id) { "" } else { text.trim() };
                 let token = Token::Field { node: id, attribute: None, field, value };
                 let pushed = self.sink.token(token).map_err(Halt::Sink);
                 self.text = text;

@@ -41,6 +41,8 @@ pub(super) struct Ruler {
     emitted: Vec<u32>,
     record: u32,
     choices: u64,
+    schoolkey: FieldId,
+    brincode: FieldId,
 }
 
 impl Ruler {
@@ -53,6 +55,8 @@ impl Ruler {
             emitted: vec![0; catalogue.fields().len()],
             record: 0,
             choices: 0,
+            schoolkey: catalogue.field_named("school.schoolkey"),
+            brincode: catalogue.field_named("school.brincode"),
         }
     }
 
@@ -198,6 +202,8 @@ impl Ruler {
             };
             let emitted = match context.scope.rulings.ruling(field.id) {
                 Ruling::Withhold => false,
+                // The school is known by its BRIN; its key in the LAS says no more, and no line asks for it.
+                Ruling::Pass if field.id == self.schoolkey && record.find(self.brincode).is_some() => false,
                 Ruling::Generalise(treatment) => coarser(field, treatment, value, summary)
                     .is_some_and(|value| push_text(context, field, item.node, item.attribute, &value, out, summary)),
                 Ruling::Pass => match field.form.strict(value) {
