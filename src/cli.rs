@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what a command line talks through")]
 
 mod check;
+mod demo;
 pub mod init;
 mod keys;
 mod log;
@@ -33,6 +34,8 @@ pub struct Arguments {
 enum Command {
     /// Read configuration, agreements, certificates and keys, and print every problem
     Check(ConfigFile),
+    /// Everything on this machine in one process: a pupil administration, the gateway, two suppliers
+    Demo(demo::Arguments),
     /// Write a working directory to start from
     Init {
         /// The directory; must not exist yet, or be empty
@@ -94,6 +97,7 @@ pub fn run() -> ExitCode {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ended = match command {
         Command::Check(config) => check::run(&config, clock.as_ref()),
+        Command::Demo(arguments) => demo::run(&arguments, &clock),
         Command::Init { dir } => init::run(&dir, clock.as_ref()),
         Command::Keys { command } => keys::run(&command),
         Command::Log { command } => log::run(&command),

@@ -41,3 +41,26 @@ impl Clock for FixedClock {
         self.0
     }
 }
+
+/// The first year of the school year it is: school years begin on 1 August.
+pub fn school_year(clock: &dyn Clock) -> i16 {
+    let today = clock.today();
+    if today.month() >= 8 { today.year() } else { today.year() - 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_school_years_are_those_of_the_netherlands() {
+        for (instant, day, year) in [
+            ("2026-07-31T21:59:59Z", Date::constant(2026, 7, 31), 2025),
+            ("2026-07-31T22:00:00Z", Date::constant(2026, 8, 1), 2026),
+            ("2026-12-31T23:00:00Z", Date::constant(2027, 1, 1), 2026),
+        ] {
+            let clock = FixedClock(instant.parse().expect("an instant"));
+            assert_eq!((clock.today(), school_year(&clock)), (day, year), "{instant}");
+        }
+    }
+}

@@ -16,7 +16,7 @@ pub mod wal;
 
 pub use commit::{Disclosure, Error, Log, Stats};
 pub use record::{Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row, RowOutcome, Subject};
-pub use verify::{Finding, FindingKind, Report, VerifyError, verify};
+pub use verify::{Finding, FindingKind, Report, VerifyError, read, verify};
 
 /// A `T` whose disclosure is on record. Only [`Log::record`] and its blocking twin make one.
 ///

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     bridge::{self, AnswerBody, Body, BodyError, BodyReader, BodyWriter, read_body},
     catalogue::{FieldId, NodeId, RecordId, catalogue},
-    clock::Clock,
+    clock::{Clock, school_year},
     config::{Config, Las, Recipient, School},
     decode::{self, decode},
     disclosure::{Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus},
@@ -588,7 +588,10 @@ fn las_request(
     let kind: RecordId = catalogue.record_named("verzoek");
     let root: NodeId = request.message;
     let mut body = Record::new(kind, root);
-    let schooljaar = request.schooljaar.clone().unwrap_or_else(|| school_year(clock));
+    let schooljaar = request.schooljaar.clone().unwrap_or_else(|| {
+        let first = school_year(clock);
+        format!("{first}-{}", first + 1)
+    });
     let mut put = |name: &str, value: &str| -> Option<()> {
         let field: FieldId = catalogue.field_named(name);
         body.push(catalogue.place_of(root, field)?, None, field, value);
@@ -631,11 +634,4 @@ fn las_request(
     let mut message = String::new();
     XmlEncoder::message(Some(&header), &body, &mut message);
     Ok(message)
-}
-
-/// The school year it is: from 1 August.
-fn school_year(clock: &dyn Clock) -> String {
-    let today = clock.today();
-    let first = if today.month() >= 8 { today.year() } else { today.year() - 1 };
-    format!("{first}-{}", first + 1)
 }

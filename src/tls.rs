@@ -59,6 +59,21 @@ pub fn server_config(
     Ok(config)
 }
 
+/// A server that asks no client for a certificate: the pupil administration of the demonstration and of tests.
+///
+/// # Errors
+///
+/// Every problem with the files.
+pub fn open_server_config(identity: &Identity, clock: &dyn Clock) -> Result<ServerConfig, Vec<Problem>> {
+    let (chain, key) = load_identity(identity, clock)?;
+    ServerConfig::builder_with_provider(ring())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .expect("ring offers both versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|_| vec![mismatch(identity)])
+}
+
 /// The side that calls a pupil administration: trusts `ca` alone.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use ring::rand::SecureRandom;
 
 use super::{FAILED, report};
 use crate::{
-    clock::Clock,
+    clock::{Clock, school_year},
     keys::{KeyRing, Purpose},
     problem::Problem,
     tls::DevelopmentCa,
@@ -38,7 +38,7 @@ pub(super) fn run(directory: &Path, clock: &dyn Clock) -> Result<(), ExitCode> {
 ///
 /// When the directory is not empty, or something cannot be written; nothing that exists is overwritten.
 pub fn init(directory: &Path, clock: &dyn Clock) -> Result<(), Problem> {
-    write_all(directory, clock).map_err(|error| match error.kind() {
+    write_all(directory, clock).map(|_| ()).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
             Problem::new(directory, "is not empty", "name a directory that does not exist yet")
         }
@@ -46,7 +46,8 @@ pub fn init(directory: &Path, clock: &dyn Clock) -> Result<(), Problem> {
     })
 }
 
-fn write_all(directory: &Path, clock: &dyn Clock) -> io::Result<()> {
+/// The same; gives the development CA, to issue more certificates.
+pub(super) fn write_all(directory: &Path, clock: &dyn Clock) -> io::Result<DevelopmentCa> {
     if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(io::ErrorKind::DirectoryNotEmpty.into());
     }
@@ -57,12 +58,7 @@ fn write_all(directory: &Path, clock: &dyn Clock) -> io::Result<()> {
     for private in ["data", "keys", "secrets"] {
         make(private, 0o700)?;
     }
-    let put = |name: &str, text: &str, mode: u32| -> io::Result<()> {
-        let path = directory.join(name);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    };
+    let put = |name: &str, text: &str, mode: u32| put(&directory.join(name), text, mode);
     let ca = DevelopmentCa::new().map_err(io::Error::other)?;
     put("certs/ca.pem", ca.certificate(), 0o644)?;
     put("certs/ca.key", &ca.private_key(), 0o600)?;
@@ -78,14 +74,25 @@ fn write_all(directory: &Path, clock: &dyn Clock) -> io::Result<()> {
     for purpose in [Purpose::Pseudonym, Purpose::Log] {
         KeyRing::create(&directory.join("keys"), "99DE", purpose)?;
     }
-    let today = clock.today();
-    let first = if today.month() >= 8 { today.year() } else { today.year() - 1 };
-    let agreement = AGREEMENT.replace("FIRST", &first.to_string()).replace("SECOND", &(first + 1).to_string());
-    put("agreements/99DE-noordzee-rekenroute.toml", &agreement, 0o644)?;
-    put("sluis.toml", CONFIG, 0o644)
+    put("agreements/99DE-noordzee-rekenroute.toml", &this_year(AGREEMENT, clock), 0o644)?;
+    put("sluis.toml", CONFIG, 0o644)?;
+    Ok(ca)
 }
 
-fn authorisation(name: &str) -> io::Result<String> {
+/// A file that did not exist, on disk when this returns.
+pub(super) fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// An agreement template for the school year it is.
+pub(super) fn this_year(template: &str, clock: &dyn Clock) -> String {
+    let first = school_year(clock);
+    template.replace("FIRST", &first.to_string()).replace("SECOND", &(first + 1).to_string())
+}
+
+pub(super) fn authorisation(name: &str) -> io::Result<String> {
     let mut secret = [0u8; 24];
     ring::rand::SystemRandom::new()
         .fill(&mut secret)

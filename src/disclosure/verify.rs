@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    record::{LeafKind, OutcomeStatus, Position},
+    record::{Leaf, LeafKind, OutcomeStatus, Position, Row},
     storage::{is_segment, list_segments},
     wal::{Damage, End, Head, Scanner, Step},
 };
@@ -114,6 +114,19 @@ impl std::error::Error for VerifyError {}
 ///
 /// The first thing that is wrong; what follows damage cannot be judged.
 pub fn verify(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, VerifyError> {
+    read(directory, progress, &mut |_, _, _| {})
+}
+
+/// As [`verify`], and shows each record on the way, once it has been checked.
+///
+/// # Errors
+///
+/// As [`verify`]; records shown before the error are in order as far as they go.
+pub fn read(
+    directory: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+    show: &mut dyn FnMut(Position, &Leaf, &[Row]),
+) -> Result<Report, VerifyError> {
     let unreadable = |path: &Path, error: &io::Error| VerifyError::Unreadable(path.to_owned(), error.kind());
     let wal = directory.join("wal");
     let head_file = directory.join("head");
@@ -174,6 +187,7 @@ pub fn verify(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Re
                     if !deliveries.follow(&frame.leaf, &mut report) {
                         return Err(finding(path, offset, position, FindingKind::Foreign));
                     }
+                    show(position, &frame.leaf, &frame.rows);
                     done += frame.end - offset;
                     offset = frame.end;
                     progress(done, total);
@@ -217,7 +231,7 @@ struct Deliveries {
 
 impl Deliveries {
     /// Whether the leaf fits what came before it.
-    fn follow(&mut self, leaf: &super::Leaf, report: &mut Report) -> bool {
+    fn follow(&mut self, leaf: &Leaf, report: &mut Report) -> bool {
         match leaf.kind {
             LeafKind::Disclosure => {
                 let chunks = self.open.entry(leaf.span_id).or_insert_with(|| {
