@@ -1,0 +1,404 @@
+//! Golden documents, and what must make no difference.
+
+use std::{
+    convert::Infallible,
+    io::Read,
+    path::Path,
+};
+
+use sluis::{
+    decode::{Charset, DecodeError, Error as DecodeFailure, Kind, Limits, decode},
+    keys::{IdentitySource, RootKey},
+    minimise::{Chunk, Error, Minimiser, Outlet, Refusal, School, Scope, Summary},
+    policy::{Rulings, agreement},
+    pseudonym::{LogKeys, PseudonymDomain, Pseudonymiser},
+};
+
+/// Everything fixed that a document is minimised with.
+pub(crate) struct Bench {
+    pub(crate) rulings: Rulings,
+    pub(crate) pseudonyms: Pseudonymiser,
+    pub(crate) log_keys: LogKeys,
+    pub(crate) school: School,
+    pub(crate) identity: IdentitySource,
+    pub(crate) pass_eckid: bool,
+    pub(crate) limits: Limits,
+}
+
+pub(crate) const SMALL: &[(&str, &str)] = &[
+    ("leerling.achternaam", "pass"),
+    ("leerling.voorvoegsel", "pass"),
+    ("leerling.roepnaam", "pass"),
+    ("leerling.geboortedatum", "year"),
+    ("leerling.jaargroep", "pass"),
+    ("leerling.groep", "pass"),
+    ("leerling.samengestelde_groepen", "pass"),
+    ("leerling.gebruikersnaam", "pass"),
+    ("leerling.emailadres", "pass"),
+    ("leerling.postcodenl", "pc4"),
+    ("groep.naam", "pass"),
+    ("groep.jaargroep", "pass"),
+    ("samengestelde_groep.naam", "pass"),
+    ("leerkracht.achternaam", "initial"),
+    ("leerkracht.groepen", "pass"),
+    ("leerkracht.groepen.rol", "pass"),
+];
+
+pub(crate) fn agreement_text(release: &[(&str, &str)]) -> String {
+    let lines: String = release.iter().map(|(field, how)| format!("\"{field}\" = \"{how}\"\n")).collect();
+    format!(
+        "id = \"a\"\nversion = 1\nschool = \"99DE\"\nrecipient = \"noordzee\"\nproduct = \"P\"\nannex = \"a.pdf\"\n\
+         purpose = \"leermiddelen\"\nbasis = \"overeenkomst\"\nvalid = {{ from = 2020-08-01, until = 2099-07-31 }}\n\
+         pseudonym = {{ domain = \"recipient\" }}\n[release]\n{lines}"
+    )
+}
+
+impl Bench {
+    pub(crate) fn new(release: &[(&str, &str)]) -> Self {
+        let text = agreement_text(release);
+        let agreement = agreement::parse(&text, Path::new("a.toml"), &["99DE"], &["noordzee"]).unwrap();
+        let root = RootKey::new(std::array::from_fn(|i| u8::try_from(i).unwrap()));
+        let domain = PseudonymDomain::Recipient;
+        Self {
+            rulings: Rulings::compile(&agreement),
+            pseudonyms: Pseudonymiser::new(&root, 1, "99DE", &domain, "noordzee", "sluis.example").unwrap(),
+            log_keys: LogKeys::new(&root, 1, "99DE"),
+            school: School { brin: "99DE".into(), dependance: None, schoolkey: Some("sleutel".into()) },
+            identity: IdentitySource::LasKey,
+            pass_eckid: false,
+            limits: Limits::default(),
+        }
+    }
+
+    pub(crate) fn minimise(&self, source: impl Read, charset: Option<Charset>) -> Result<(String, Summary), Failure> {
+        let scope = Scope {
+            rulings: &self.rulings,
+            pseudonyms: &self.pseudonyms,
+            pass_eckid: self.pass_eckid,
+            log_keys: &self.log_keys,
+            recipient: "noordzee",
+            school: &self.school,
+            identity: self.identity,
+            expected: None,
+            records: self.limits.records,
+        };
+        let mut minimiser = Minimiser::new(scope, Collect::default());
+        decode(source, charset, &self.limits, &mut minimiser)?;
+        minimiser.finish()?;
+        let (summary, collected) = minimiser.into_parts();
+        assert_eq!(collected.rows as u64, summary.released + summary.withheld + collected.staff as u64);
+        Ok((collected.document, summary))
+    }
+
+    pub(crate) fn text(&self, document: &str) -> String {
+        self.minimise(document.as_bytes(), None).unwrap().0
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Decode(DecodeError),
+    Refused(Refusal),
+}
+
+impl From<Error<Infallible>> for Failure {
+    fn from(error: Error<Infallible>) -> Self {
+        match error {
+            Error::Outlet(never) => match never {},
+            Error::Refused(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
+impl From<DecodeFailure<Error<Infallible>>> for Failure {
+    fn from(error: DecodeFailure<Error<Infallible>>) -> Self {
+        match error {
+            DecodeFailure::Decode(error) => Self::Decode(error),
+            DecodeFailure::Sink(error) => error.into(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Collect {
+    document: String,
+    rows: usize,
+    staff: usize,
+}
+
+impl Outlet for Collect {
+    type Error = Infallible;
+
+    fn chunk(&mut self, chunk: Chunk) -> Result<(), Infallible> {
+        assert!(chunk.rows.len() <= 256);
+        self.document.push_str(&chunk.document);
+        self.rows += chunk.rows.len();
+        self.staff += chunk.rows.iter().filter(|row| row.subject == sluis::disclosure::Subject::Leerkracht).count();
+        Ok(())
+    }
+}
+
+pub(crate) const ENVELOPE: (&str, &str) = (
+    "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body>\
+     <leerlinggegevens_antwoord xmlns=\"http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens\"><leerlinggegevens>",
+    "</leerlinggegevens></leerlinggegevens_antwoord></s:Body></s:Envelope>",
+);
+pub(crate) const SCHOOL: &str = "<school><schooljaar>2026-2027</schooljaar><brincode>99DE</brincode></school>";
+
+pub(crate) fn feed(inside: &str) -> String {
+    format!("{}{SCHOOL}{inside}{}", ENVELOPE.0, ENVELOPE.1)
+}
+
+fn one_pupil(inside: &str) -> String {
+    feed(&format!("<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam>{inside}</leerling></leerlingen>"))
+}
+
+/// `tests/documents/<name>.in.xml` gives `<name>.out.xml`. With SLUIS_BLESS set, what comes out is written there.
+#[test]
+fn golden_documents() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let Some(stem) = name.strip_suffix(".in.xml") else { continue };
+        seen += 1;
+        let (out, _) = Bench::new(SMALL).minimise(std::fs::File::open(&path).unwrap(), None).unwrap();
+        let golden = folder.join(format!("{stem}.out.xml"));
+        if std::env::var_os("SLUIS_BLESS").is_some() {
+            std::fs::write(&golden, &out).unwrap();
+        }
+        assert_eq!(out, std::fs::read_to_string(&golden).unwrap(), "{stem}");
+    }
+    assert!(seen >= 4, "the golden documents are there");
+}
+
+/// A reader that gives at most so many bytes at a time.
+struct Dribble<'a>(&'a [u8], usize);
+
+impl Read for Dribble<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = buffer.len().min(self.1).min(self.0.len());
+        buffer[..count].copy_from_slice(&self.0[..count]);
+        self.0 = &self.0[count..];
+        Ok(count)
+    }
+}
+
+#[test]
+fn any_chunking_gives_the_same_bytes() {
+    let document = include_str!("../documents/tolerant.in.xml");
+    let bench = Bench::new(SMALL);
+    let whole = bench.text(document);
+    let utf16: Vec<u8> = [0xFF, 0xFE]
+        .into_iter()
+        .chain(document.replace("UTF-8", "UTF-16").encode_utf16().flat_map(u16::to_le_bytes))
+        .collect();
+    for size in (1..70).chain([255, 256, 257, 4096]) {
+        assert_eq!(bench.minimise(Dribble(document.as_bytes(), size), None).unwrap().0, whole, "{size}");
+        assert_eq!(bench.minimise(Dribble(&utf16, size), None).unwrap().0, whole, "UTF-16 by {size}");
+    }
+}
+
+#[test]
+fn any_encoding_gives_the_same_bytes() {
+    let bench = Bench::new(SMALL);
+    let body = |encoding: &str| {
+        let declaration = format!("<?xml version=\"1.0\" encoding=\"{encoding}\"?>");
+        declaration + &feed("<leerlingen><leerling key=\"1\"><roepnaam>Zoë’s</roepnaam></leerling></leerlingen>")
+    };
+    let plain = bench.text(&body("UTF-8"));
+    assert!(plain.contains("Zoë’s"));
+    let marked = [b"\xEF\xBB\xBF", body("utf-8").as_bytes()].concat();
+    let latin: Vec<u8> = body("ISO-8859-1").chars().map(|c| if c == '’' { 0x92 } else { c as u8 }).collect();
+    let big: Vec<u8> =
+        [0xFE, 0xFF].into_iter().chain(body("UTF-16").encode_utf16().flat_map(u16::to_be_bytes)).collect();
+    for (document, hint) in [
+        (&marked, None),
+        (&latin, None),
+        (&latin, Some(Charset::Latin1)),
+        (&big, None),
+        (&big, Some(Charset::Utf16)),
+    ] {
+        assert_eq!(bench.minimise(document.as_slice(), hint).unwrap().0, plain);
+    }
+    for (document, hint) in [
+        (body("UTF-16").into_bytes(), None),
+        (body("UTF-8").into_bytes(), Some(Charset::Latin1)),
+        (latin.iter().map(|&b| if b == b'I' { b'I' } else { b }).collect(), Some(Charset::Utf8)),
+        (body("ISO-8859-1").replace("ISO-8859-1", "UTF-8").chars().map(|c| c as u8).collect(), None),
+        ([b"\xEF\xBB\xBF", body("ISO-8859-1").as_bytes()].concat(), None),
+        (big[2..].to_vec(), None),
+    ] {
+        let failure = bench.minimise(document.as_slice(), hint).unwrap_err();
+        assert!(matches!(failure, Failure::Decode(DecodeError { kind: Kind::Encoding, .. })), "{failure:?}");
+    }
+    let failure = bench.minimise(body("EBCDIC-NL").as_bytes(), None).unwrap_err();
+    assert!(matches!(failure, Failure::Decode(DecodeError { kind: Kind::EncodingUnsupported, .. })));
+}
+
+#[test]
+fn any_spelling_gives_the_same_pseudonym() {
+    let eckid = |bench: &Bench, document: &str| {
+        let out = bench.text(document);
+        let (_, after) = out.split_once("eckid=\"").expect("a pupil");
+        after.split_once('"').unwrap().0.to_owned()
+    };
+    let mut bench = Bench::new(SMALL);
+    let pupil = |attributes: &str, inside: &str| {
+        feed(&format!("<leerlingen><leerling {attributes}><roepnaam>J</roepnaam>{inside}</leerling></leerlingen>"))
+    };
+    let plain = eckid(&bench, &pupil("key=\"111222333\"", ""));
+    for key in ["  111222333 ", "&#49;11222333", "&#x31;11222333", "１１１２２２３３３", "111222333&#10;"] {
+        assert_eq!(eckid(&bench, &pupil(&format!("key='{key}'"), "")), plain, "{key}");
+    }
+    bench.identity = IdentitySource::Pgn;
+    let plain = eckid(&bench, &pupil("key=\"7\"", "<bsn>111222333</bsn>"));
+    for spelling in [
+        "<bsn> 111222333 </bsn>",
+        "<bsn>111<!-- -->222333</bsn>",
+        "<bsn><![CDATA[111222]]>333</bsn>",
+        "<bsn>&#49;11222333</bsn>",
+        "<bsn>１１１２２２３３３</bsn>",
+        "<bsn>111222<?pi 999?>333</bsn>",
+        "<bsn\n>111222333</bsn\n>",
+        "<x:bsn xmlns:x=\"http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens\">111222333</x:bsn>",
+        "<bsn>111222<onbekend>9</onbekend>333</bsn>",
+    ] {
+        assert_eq!(eckid(&bench, &pupil("key=\"7\"", spelling)), plain, "{spelling}");
+    }
+    assert_ne!(eckid(&bench, &pupil("key=\"7\"", "<sofinummer>123456782</sofinummer>")), plain);
+    bench.identity = IdentitySource::LasKey;
+    assert_ne!(eckid(&bench, &pupil("key=\"111222333\"", "")), plain, "a key is no BSN, whatever its digits");
+}
+
+/// A pupil that cannot be identified as configured is left out: no falling back on another identifier.
+#[test]
+fn there_is_no_falling_back_on_another_identifier() {
+    for (identity, pupil) in [
+        (IdentitySource::Pgn, "<leerling key=\"1\"><roepnaam>J</roepnaam></leerling>"),
+        (IdentitySource::Pgn, "<leerling key=\"1\"><roepnaam>J</roepnaam><bsn>111222334</bsn></leerling>"),
+        (IdentitySource::EckId, "<leerling key=\"1\"><roepnaam>J</roepnaam></leerling>"),
+        (IdentitySource::LasKey, "<leerling eckid=\"x\"><roepnaam>J</roepnaam></leerling>"),
+        (IdentitySource::LasKey, "<leerling key=\"  \"><roepnaam>J</roepnaam></leerling>"),
+    ] {
+        let mut bench = Bench::new(SMALL);
+        bench.identity = identity;
+        let document = feed(&format!("<leerlingen>{pupil}</leerlingen>"));
+        let (out, summary) = bench.minimise(document.as_bytes(), None).unwrap();
+        assert!(out.contains("<geengegevens/>"), "{identity:?}: {out}");
+        assert_eq!((summary.released, summary.withheld), (0, 1));
+    }
+}
+
+#[test]
+fn bad_documents_are_refused_by_name() {
+    let deep = format!("{}x{}", "<a>".repeat(40), "</a>".repeat(40));
+    let many: String = (0..70).map(|i| format!(" a{i}=\"\"")).collect();
+    let long = "x".repeat(70_000);
+    let name = "n".repeat(300);
+    for (document, expected) in [
+        (format!("<!DOCTYPE x [<!ENTITY a \"b\">]>{}", one_pupil("")), Kind::Doctype),
+        (one_pupil("<voornamen>&naam;</voornamen>"), Kind::Entity),
+        (one_pupil("<voornamen x=\"&naam;\"/>"), Kind::Entity),
+        (one_pupil("<voornamen>&#0;</voornamen>"), Kind::Character),
+        (one_pupil("<voornamen>\u{1}</voornamen>"), Kind::Character),
+        (one_pupil("<voornamen>&#xFFFE;</voornamen>"), Kind::Character),
+        (one_pupil(&deep), Kind::Depth),
+        (one_pupil(&format!("<a{many}/>")), Kind::Attributes),
+        (one_pupil(&format!("<voornamen>{long}</voornamen>")), Kind::Text),
+        (one_pupil(&format!("<voornamen>{}</voornamen>", "<![CDATA[xxxxxxxxxx]]>".repeat(7000))), Kind::Text),
+        (one_pupil(&format!("<!--{}-->", "x".repeat(300_000))), Kind::Text),
+        (one_pupil(&format!("<{name}/>")), Kind::Name),
+        (one_pupil("<a></b>"), Kind::NotWellFormed),
+        (one_pupil("<a x=\"1\" x=\"2\"/>"), Kind::NotWellFormed),
+        (one_pupil("<onbekend:a/>"), Kind::NotWellFormed),
+        (one_pupil("") + "<leerling/>", Kind::SecondRoot),
+        (one_pupil("") + "tekst", Kind::SecondRoot),
+        (format!("{}</s:Body><s:Body>{}", ENVELOPE.0, ENVELOPE.1), Kind::NotWellFormed),
+        ("<html><body>Storing</body></html>".into(), Kind::NotAMessage),
+        ("<EDEX xmlns=\"urn:iets-anders\"/>".into(), Kind::NotAMessage),
+        (String::new(), Kind::Truncated),
+        ("<?xml version=\"1.0\"?>".into(), Kind::Truncated),
+    ] {
+        match Bench::new(SMALL).minimise(document.as_bytes(), None) {
+            Err(Failure::Decode(error)) => assert_eq!(error.kind, expected, "{}", &document[..document.len().min(400)]),
+            other => panic!("{expected:?} expected, got {:?}", other.map(|(out, _)| out)),
+        }
+    }
+}
+
+#[test]
+fn a_document_cut_short_is_never_taken_for_whole() {
+    let document = feed("<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam></leerling></leerlingen>");
+    for end in 0..document.len() {
+        let failure = Bench::new(SMALL).minimise(&document.as_bytes()[..end], None);
+        assert!(failure.is_err(), "cut at {end}");
+    }
+}
+
+#[test]
+fn documents_about_another_school_or_none_are_refused() {
+    let pupil = "<leerlingen><leerling key=\"1\"><roepnaam>J</roepnaam></leerling></leerlingen>";
+    for (school, expected) in [
+        ("<school><schooljaar>2026-2027</schooljaar><brincode>99DF</brincode></school>", Refusal::SchoolOther),
+        ("<school><schoolkey>andere</schoolkey></school>", Refusal::SchoolOther),
+        ("<school><schooljaar>2026-2027</schooljaar></school>", Refusal::SchoolMissing),
+        ("", Refusal::SchoolMissing),
+    ] {
+        let document = format!("{}{school}{pupil}{}", ENVELOPE.0, ENVELOPE.1);
+        let failure = Bench::new(SMALL).minimise(document.as_bytes(), None).unwrap_err();
+        assert_eq!(failure, Failure::Refused(expected), "{school}");
+    }
+    let by_key = "<school><schooljaar>2026-2027</schooljaar><schoolkey>sleutel</schoolkey></school>";
+    assert!(Bench::new(SMALL).minimise(format!("{}{by_key}{pupil}{}", ENVELOPE.0, ENVELOPE.1).as_bytes(), None).is_ok());
+    let mut bench = Bench::new(SMALL);
+    bench.school.dependance = Some("01".into());
+    let failure = bench.minimise(feed(pupil).as_bytes(), None).unwrap_err();
+    assert_eq!(failure, Failure::Refused(Refusal::SchoolOther), "no vestiging means 00");
+}
+
+#[test]
+fn what_is_required_and_not_released_is_neutralised() {
+    let document = feed(
+        "<groepen><groep key=\"G1\"><naam>4A</naam><jaargroep>4</jaargroep></groep></groepen>\
+         <leerlingen><leerling key=\"1\"><achternaam>Geheim</achternaam><voorvoegsel>van</voorvoegsel>\
+         <roepnaam>Ook</roepnaam><groep key=\"G1\"/></leerling></leerlingen>",
+    );
+    let bench = Bench::new(&[("leerling.groep", "pass")]);
+    let out = bench.text(&document);
+    assert!(out.contains("<naam>-</naam><jaargroep>C</jaargroep>"), "{out}");
+    assert!(out.contains("<roepnaam>-</roepnaam><groep key="), "{out}");
+    assert!(!out.contains("Geheim") && !out.contains("Ook") && !out.contains("4A"));
+    let out = Bench::new(&[("leerling.voorvoegsel", "pass")]).text(&document);
+    assert!(out.contains("<achternaam>-</achternaam><voorvoegsel>van</voorvoegsel>"), "{out}");
+    assert!(!out.contains("<groepen>"), "no line leads to a group: {out}");
+}
+
+#[test]
+fn nothing_agreed_on_pupils_means_no_data() {
+    let document = feed(
+        "<groepen><groep key=\"G1\"><naam>4A</naam><jaargroep>4</jaargroep></groep></groepen>\
+         <leerlingen><leerling key=\"1\"><roepnaam>Jip</roepnaam></leerling></leerlingen>",
+    );
+    let (out, summary) = Bench::new(&[("groep.naam", "pass")]).minimise(document.as_bytes(), None).unwrap();
+    assert!(out.contains("<geengegevens/>") && !out.contains("4A"), "{out}");
+    assert_eq!(summary.withheld, 1);
+    let edex = "<EDEX><school><brincode>99DE</brincode></school><leerlingen><leerling key=\"1\"/></leerlingen></EDEX>";
+    let failure = Bench::new(&[("groep.naam", "pass")]).minimise(edex.as_bytes(), None).unwrap_err();
+    assert_eq!(failure, Failure::Refused(Refusal::Nothing));
+}
+
+#[test]
+fn an_official_eckid_passes_only_where_the_agreement_says_so() {
+    let official = format!("https://ketenid.nl/201703/{}", "ab".repeat(64));
+    let document = |eckid: &str| {
+        feed(&format!("<leerlingen><leerling key=\"1\" eckid=\"{eckid}\"><roepnaam>J</roepnaam></leerling></leerlingen>"))
+    };
+    let mut bench = Bench::new(SMALL);
+    assert!(!bench.text(&document(&official)).contains("ketenid.nl"));
+    bench.pass_eckid = true;
+    assert!(bench.text(&document(&official)).contains(&official));
+    let out = bench.text(&document("leerlingnummer-100001"));
+    assert!(!out.contains("eckid") && out.contains("<leerling key="), "{out}");
+}

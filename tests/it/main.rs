@@ -1,0 +1,13 @@
+//! Sluis from outside: the library's public face, the real binary, real TLS, real files.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod canary; // planted values appear in nothing the process emits
+mod commands; // init, check, minimise, preview, keys, log verify
+mod documents; // golden documents, spellings, chunkings
+mod gateway; // the real binary, mutual TLS, a pupil administration that misbehaves
+mod home; // a working directory to test in
+mod log; // the disclosure log: tampering, crashes, group commit
+mod properties; // whatever the agreement and the document: only what is named leaves
+mod samples; // real messages against the official schemas, where those are present
+mod schemas; // every published schema is loaded
+mod vectors; // pseudonyms, tokens and handles
