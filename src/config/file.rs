@@ -240,11 +240,14 @@ impl Check<'_> {
                 self.wrong(listen.span(), "another listener has this address", "give each a port of its own");
             }
         }
+        // What is declared counts for agreements, also where something else about it is wrong.
+        let brins: Vec<String> = file.school.iter().map(|school| school.brin.get_ref().clone()).collect();
+        let ids: Vec<String> = file.recipient.iter().map(|recipient| recipient.id.get_ref().clone()).collect();
+        let brins: Vec<&str> = brins.iter().map(String::as_str).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let schools: Vec<_> = file.school.into_iter().filter_map(|school| self.school(school)).collect();
         let recipients: Vec<_> = file.recipient.into_iter().filter_map(|one| self.recipient(one)).collect();
         self.duplicates(&schools, &recipients);
-        let brins: Vec<&str> = schools.iter().map(|school| school.brin.as_str()).collect();
-        let ids: Vec<&str> = recipients.iter().map(|recipient| recipient.id.as_str()).collect();
         let keys_directory = self.base.join(&file.keys);
         let keys = self.keep(KeyRing::load(&keys_directory, &brins));
         let agreements = self.keep(Agreements::load(&self.base.join(&file.agreements), &brins, &ids));

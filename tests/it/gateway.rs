@@ -1,1 +1,589 @@
+//! The real binary, mutual TLS, and a pupil administration that does as it is told.
 
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    process::{Child, Stdio},
+    sync::{
+        Arc, Mutex,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread::JoinHandle,
+};
+
+use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
+use sluis::{clock::SystemClock, tls};
+
+use crate::{
+    documents::{ENVELOPE, SCHOOL, feed},
+    home::Home,
+};
+
+/// What the pupil administration does with a request.
+type Answer = Box<dyn FnMut(&str, &mut TcpStream) + Send>;
+
+/// A pupil administration on loopback: reads a request whole, keeps it, and lets `answer` write what it likes.
+pub(crate) struct FakeLas {
+    port: u16,
+    pub(crate) requests: Arc<Mutex<Vec<String>>>,
+    _thread: JoinHandle<()>,
+}
+
+impl FakeLas {
+    fn new(mut answer: Answer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let Some(request) = read_request(&mut stream) else { continue };
+                kept.lock().unwrap().push(request.clone());
+                answer(&request, &mut stream);
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        });
+        Self { port, requests, _thread: thread }
+    }
+
+    /// Answers each request with this document.
+    pub(crate) fn answering(document: impl Into<String>) -> Self {
+        let document = document.into();
+        Self::new(Box::new(move |_, stream| write_xml(stream, &document)))
+    }
+
+    /// Writes these bytes, whatever they are.
+    fn raw(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        Self::new(Box::new(move |_, stream| {
+            let _ = stream.write_all(&bytes);
+        }))
+    }
+}
+
+fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut head = String::new();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        head.push_str(&line);
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(head + std::str::from_utf8(&body).unwrap())
+}
+
+fn write_xml(stream: &mut TcpStream, document: &str) {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        document.len()
+    );
+    let _ = stream.write_all(head.as_bytes());
+    let _ = stream.write_all(document.as_bytes());
+}
+
+/// The gateway as a process of its own.
+pub(crate) struct Served {
+    child: Child,
+    pub(crate) gateway: u16,
+    operations: u16,
+    errors: Arc<Mutex<String>>,
+    lines: Receiver<String>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Served {
+    pub(crate) fn start(home: &Home, las: &FakeLas) -> Self {
+        home.edit("sluis.toml", |text| {
+            let las = format!("las = {{ url = \"http://127.0.0.1:{}/uwlr\", authorisation", las.port);
+            let (before, after) = text.split_once("las  = {").unwrap();
+            let (_, after) = after.split_once("authorisation").unwrap();
+            format!("{before}{las}{after}")
+                .replace("127.0.0.1:8443", "127.0.0.1:0")
+                .replace("127.0.0.1:9464", "127.0.0.1:0")
+                .replace("[pseudonym]", "[limits]\nlas_response_ms = 400\nlas_idle_ms = 400\nlas_connect_ms = 400\nheader_read_ms = 500\n\n[pseudonym]")
+        });
+        let mut child = home.sluis(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut port = || {
+            let mut line = String::new();
+            out.read_line(&mut line).unwrap();
+            let digits = line.rsplit("127.0.0.1:").next().unwrap().trim().trim_end_matches("/uwlr").to_owned();
+            digits.parse().unwrap_or_else(|_| panic!("no port in {line:?}"))
+        };
+        let (operations, gateway) = (port(), port());
+        let errors = Arc::new(Mutex::new(String::new()));
+        let (kept, err) = (Arc::clone(&errors), child.stderr.take().unwrap());
+        let (sender, lines): (Sender<String>, _) = mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(err).lines().map_while(Result::ok) {
+                kept.lock().unwrap().push_str(&line);
+                let _ = sender.send(line);
+            }
+        });
+        Self { child, gateway, operations, errors, lines, reader: Some(reader) }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = std::process::Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until the process says something.
+    fn wait_for(&self, words: &str) {
+        while let Ok(line) = self.lines.recv_timeout(std::time::Duration::from_secs(20)) {
+            if line.contains(words) {
+                return;
+            }
+        }
+        panic!("it never said {words}: {}", self.errors.lock().unwrap());
+    }
+
+    /// SIGTERM, and everything it said.
+    pub(crate) fn stop(mut self) -> String {
+        self.signal("-TERM");
+        let status = self.child.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+        let errors = self.errors.lock().unwrap().clone();
+        assert!(status.success(), "{errors}");
+        errors
+    }
+
+    pub(crate) fn operations(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.operations)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        (text[9..12].parse().unwrap(), text)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+fn connect(home: &Home, served: &Served, client: Option<&str>) -> Tls {
+    let identity = client.map(|name| tls::Identity {
+        certificate: home.path(&format!("certs/{name}.pem")),
+        private_key: home.path(&format!("certs/{name}.key")),
+    });
+    // The test plays clients of every kind, an expired one among them, which the checks of `tls` would refuse.
+    let config = tls::client_config(&home.path("certs/ca.pem"), identity.as_ref(), &LongAgo).unwrap();
+    let stream = TcpStream::connect(("127.0.0.1", served.gateway)).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
+}
+
+/// A clock by which nothing has expired.
+#[derive(Debug)]
+struct LongAgo;
+
+impl sluis::clock::Clock for LongAgo {
+    fn now(&self) -> jiff::Timestamp {
+        SystemClock.now() - jiff::SignedDuration::from_hours(48)
+    }
+}
+
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+/// Posts as noordzee and reads the answer to its end; the end must be a proper one.
+pub(crate) fn post(home: &Home, served: &Served, body: &str) -> Got {
+    let mut stream = connect(home, served, Some("noordzee"));
+    send(&mut stream, body, "text/xml; charset=utf-8");
+    let text = read_all(&mut stream);
+    if text.contains("transfer-encoding: chunked") {
+        assert!(text.ends_with("\r\n0\r\n\r\n"), "the transfer was broken off: {text}");
+    }
+    Got { status: text[9..12].parse().unwrap(), text }
+}
+
+fn send(stream: &mut Tls, body: &str, content_type: &str) {
+    write!(
+        stream,
+        "POST /uwlr HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    stream.flush().unwrap();
+}
+
+fn read_all(stream: &mut Tls) -> String {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    String::from_utf8(bytes).unwrap()
+}
+
+/// A request with the autorisatie that noordzee was given.
+pub(crate) fn request(home: &Home, operation: &str, inside: &str) -> String {
+    let secrets: toml::Table =
+        toml::from_str(&std::fs::read_to_string(home.path("secrets/noordzee.toml")).unwrap()).unwrap();
+    let part = |name: &str| format!("<{name}>{}</{name}>", secrets[name].as_str().unwrap());
+    let namespace = if operation.starts_with("leerresultaten") { "leerresultaten" } else { "leerlinggegevens" };
+    format!(
+        "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Header>\
+         <autorisatie xmlns=\"http://www.edustandaard.nl/leerresultaten/2/autorisatie\">{}{}{}</autorisatie></s:Header>\
+         <s:Body><{operation} xmlns=\"http://www.edustandaard.nl/leerresultaten/2/{namespace}\">{inside}</{operation}>\
+         </s:Body></s:Envelope>",
+        part("autorisatiesleutel"),
+        part("klantcode"),
+        part("klantnaam")
+    )
+}
+
+pub(crate) const ASK: &str = "<schooljaar>2026-2027</schooljaar><brincode>99DE</brincode><xsdversie>2.2</xsdversie>";
+const PUPILS: &str = "<groepen><groep key=\"G1\"><naam>4A</naam><jaargroep>4</jaargroep></groep></groepen>\
+     <leerlingen><leerling key=\"100001\"><achternaam>Jansen</achternaam><roepnaam>Jip</roepnaam><groep key=\"G1\"/>\
+     <bsn>999990019</bsn></leerling></leerlingen><leerkrachten><leerkracht key=\"LK1\"><achternaam>Testina</achternaam>\
+     </leerkracht></leerkrachten>";
+
+fn attribute<'t>(text: &'t str, element: &str, name: &str) -> &'t str {
+    let (_, after) = text.split_once(&format!("<{element} ")).unwrap_or_else(|| panic!("{element} in {text}"));
+    let (_, after) = after.split_once(&format!("{name}=\"")).unwrap();
+    after.split_once('"').unwrap().0
+}
+
+#[test]
+fn a_feed_passes_and_results_find_their_way_back() {
+    let home = Home::new();
+    let las = FakeLas::new(Box::new(|request, stream| {
+        if request.contains("leerresultaten_verzoek") {
+            write_xml(
+                stream,
+                "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><leerresultaten_bevestiging \
+                 xmlns=\"http://www.edustandaard.nl/leerresultaten/2/leerresultaten\"/></s:Body></s:Envelope>",
+            );
+        } else {
+            let leerlingen = "leerlinggegevens-leerlingen";
+            let document = match request.contains("leerlingen_verzoek") {
+                false => feed(PUPILS),
+                true => feed("<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam></leerling></leerlingen>")
+                    .replace("<leerlinggegevens>", &format!("<{leerlingen}>"))
+                    .replace("</leerlinggegevens>", &format!("</{leerlingen}>"))
+                    .replace("leerlinggegevens_antwoord", "leerlingen_antwoord"),
+            };
+            write_xml(stream, &document);
+        }
+    }));
+    let served = Served::start(&home, &las);
+    assert_eq!(served.operations("/live").0, 200);
+    assert_eq!(served.operations("/ready").0, 200);
+    assert_eq!(served.operations("/etc/passwd").0, 404);
+
+    let got = post(&home, &served, &request(&home, "leerlinggegevens_verzoek", ASK));
+    assert_eq!(got.status, 200, "{}", got.text);
+    assert!(got.text.contains("fsc-transaction-id: "));
+    for gone in ["100001", "999990019", "\"G1\"", "\"LK1\""] {
+        assert!(!got.text.contains(gone), "{gone} in {}", got.text);
+    }
+    let pupil = attribute(&got.text, "leerling", "key").to_owned();
+    let eckid = attribute(&got.text, "leerling", "eckid").to_owned();
+    let teacher = attribute(&got.text, "leerkracht", "key").to_owned();
+    let group = attribute(&got.text, "groep", "key").to_owned();
+
+    let sent = las.requests.lock().unwrap().last().unwrap().clone();
+    assert!(sent.to_lowercase().contains("soapaction: \"haalleerlinggegevens\""), "{sent}");
+    assert!(sent.contains("<klantcode>SLUIS</klantcode>") && !sent.contains("NOORDZEE"), "the school's own autorisatie");
+
+    let groups = format!("{ASK}<groepen><groep key=\"{group}\"/><groep/></groepen>");
+    let got = post(&home, &served, &request(&home, "leerlingen_verzoek", &groups));
+    assert_eq!(got.status, 200, "{}", got.text);
+    assert_eq!(attribute(&got.text, "leerling", "key"), pupil, "the same token in every feed");
+    let sent = las.requests.lock().unwrap().last().unwrap().clone();
+    assert!(sent.contains("<groepen><groep key=\"G1\"/><groep/></groepen>"), "{sent}");
+
+    let results = |leerling: &str, eckid: &str, leerkracht: &str| {
+        let inside = format!(
+            "<school><schooljaar>2026-2027</schooljaar><brincode>99DE</brincode>\
+             <aanmaakdatum>2026-11-11T00:05:46</aanmaakdatum><xsdversie>2.2</xsdversie></school><toetsafnames><toetsafname>\
+             <leerlingid>{leerling}</leerlingid><eckid>{eckid}</eckid><resultaatverwerkerid>{leerkracht}\
+             </resultaatverwerkerid><resultaten><resultaat key=\"R1\"><afnamedatum>2026-11-10</afnamedatum>\
+             <toetscode>T1</toetscode><score>17</score></resultaat></resultaten></toetsafname></toetsafnames><toetsen><toets>\
+             <toetscode vocabulaire=\"urn:x\">T1</toetscode><toetsnaam>Rekenen</toetsnaam></toets></toetsen>"
+        );
+        request(&home, "leerresultaten_verzoek", &inside)
+    };
+    let got = post(&home, &served, &results(&pupil, &eckid, &teacher));
+    assert_eq!(got.status, 200, "{}", got.text);
+    assert!(got.text.contains("leerresultaten_bevestiging"));
+    let sent = las.requests.lock().unwrap().last().unwrap().clone();
+    assert!(sent.contains("<leerlingid>100001</leerlingid><resultaatverwerkerid>LK1</resultaatverwerkerid>"), "{sent}");
+    assert!(sent.contains("<toetscode vocabulaire=\"urn:x\">T1</toetscode>") && !sent.contains("sluis.example"), "{sent}");
+
+    let before = las.requests.lock().unwrap().len();
+    let other = eckid.replace(&eckid[eckid.len() - 4..], "0000");
+    for (leerling, eckid, leerkracht) in
+        [("100001", "", ""), (&pupil, &other, ""), (&pupil, "", "LK1"), (&teacher, "", ""), ("", "", "")]
+    {
+        let got = post(&home, &served, &results(leerling, eckid, leerkracht));
+        assert_eq!(got.status, 500);
+        assert!(got.text.contains(":Client.LeerlingOngeldig<"), "{}", got.text);
+    }
+    assert_eq!(las.requests.lock().unwrap().len(), before, "nothing was forwarded");
+    served.stop();
+    let verified = home.run(&["log", "verify", "data"]);
+    assert_eq!(verified.code, 0, "{}", verified.err);
+    assert!(verified.out.contains("3 deliveries") && !verified.out.contains("unknown"), "{}", verified.out);
+}
+
+#[test]
+fn whoever_may_not_ask_is_refused_and_the_las_hears_nothing() {
+    let home = Home::new();
+    let las = FakeLas::answering(feed(PUPILS));
+    // Certificates of the authority the gateway trusts, and of one it does not.
+    let ca = tls::DevelopmentCa::new().unwrap();
+    let put = |name: &str, issued: tls::Issued| {
+        std::fs::write(home.path(&format!("certs/{name}.pem")), issued.certificate).unwrap();
+        let key = home.path(&format!("certs/{name}.key"));
+        std::fs::write(&key, issued.private_key).unwrap();
+        std::fs::set_permissions(key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    let own = std::fs::read_to_string(home.path("certs/ca.pem")).unwrap();
+    std::fs::write(home.path("certs/clients.pem"), own + ca.certificate()).unwrap();
+    put("zuidzee", ca.client("zuidzee.example").unwrap());
+    put("verlopen", ca.expired_client("noordzee.example").unwrap());
+    put("vreemd", tls::DevelopmentCa::new().unwrap().client("noordzee.example").unwrap());
+    home.edit("sluis.toml", |text| text.replace("client_ca   = \"certs/ca.pem\"", "client_ca = \"certs/clients.pem\""));
+    let served = Served::start(&home, &las);
+    let good = request(&home, "leerlinggegevens_verzoek", ASK);
+
+    for client in [None, Some("verlopen"), Some("vreemd")] {
+        let mut stream = connect(&home, &served, client);
+        let _ = write!(stream, "POST /uwlr HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+        let _ = stream.flush();
+        assert_eq!(read_all(&mut stream), "", "{client:?}: nothing is said before the handshake is whole");
+    }
+    let mut stream = connect(&home, &served, Some("zuidzee"));
+    send(&mut stream, &good, "text/xml");
+    assert!(read_all(&mut stream).contains(":Client.AutorisatieOngeldig<"), "a certificate of no recipient");
+
+    for (body, code) in [
+        (good.replace("99DE", "99DF"), "Client.AutorisatieOngeldig"),
+        (good.replace("<klantcode>NOORDZEE", "<klantcode>ANDERS"), "Client.AutorisatieOngeldig"),
+        (good.replace("autorisatiesleutel", "sleutel"), "Client.AutorisatieOngeldig"),
+        (good.replace("<brincode>99DE</brincode>", ""), "Client.OngeldigBericht"),
+        (good.replace("<brincode>99DE", "<brincode>9DE"), "Client.OngeldigBericht"),
+        (good.replace("2026-2027", "volgend jaar"), "Client.OngeldigBericht"),
+        (good.replace("leerlinggegevens_verzoek", "alles_verzoek"), "Client.OngeldigBericht"),
+        (good.replace("s:Body", "s:Buik"), "Client.OngeldigBericht"),
+        (good[..good.len() - 30].to_owned(), "Client.OngeldigBericht"),
+        (format!("<!DOCTYPE x>{good}"), "Client.OngeldigBericht"),
+        (feed(PUPILS), "Client.OngeldigBericht"),
+    ] {
+        let got = post(&home, &served, &body);
+        assert_eq!(got.status, 500, "{}", got.text);
+        assert!(got.text.contains(&format!("<faultcode>soapenv:{code}</faultcode>")), "{body}\n{}", got.text);
+    }
+    let mut stream = connect(&home, &served, Some("noordzee"));
+    send(&mut stream, &good, "application/soap+xml");
+    let text = read_all(&mut stream);
+    assert!(text.starts_with("HTTP/1.1 415 ") && text.contains("\"code\":\"unsupported-media-type\""), "{text}");
+    for (head, status) in [
+        ("GET /uwlr HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "405"),
+        ("POST /anders HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "404"),
+        ("POST /uwlr HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
+        ("POST /uwlr HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: 99999999\r\n\r\n", "413"),
+    ] {
+        let mut stream = connect(&home, &served, Some("noordzee"));
+        stream.write_all(head.as_bytes()).unwrap();
+        let text = read_all(&mut stream);
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {text}");
+    }
+    assert!(las.requests.lock().unwrap().is_empty());
+    home.edit("agreements/99DE-noordzee-rekenroute.toml", |text| {
+        text.lines().map(|l| if l.starts_with("valid") { "valid = { from = 2090-08-01, until = 2091-07-31 }\n".to_owned() } else { format!("{l}\n") }).collect()
+    });
+    served.signal("-HUP");
+    served.wait_for("configuration reloaded");
+    let got = post(&home, &served, &good);
+    assert!(got.text.contains(":Client.AutorisatieOngeldig<"), "an agreement that has not begun: {}", got.text);
+    assert!(las.requests.lock().unwrap().is_empty());
+    home.edit("sluis.toml", |text| format!("onbekend = 1\n{text}"));
+    served.signal("-HUP");
+    served.wait_for("the configuration in force stays");
+    assert_eq!(served.operations("/live").0, 200);
+    assert!(served.operations("/metrics").1.contains("sluis_config_last_reload_success 0"));
+    served.stop();
+}
+
+#[test]
+fn a_pupil_administration_that_misbehaves_gives_a_fault_and_nothing_else() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n";
+    let pupil = "<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam></leerling></leerlingen>";
+    let other = format!("{}{}{pupil}{}", ENVELOPE.0, SCHOOL.replace("99DE", "99DF"), ENVELOPE.1);
+    let xml = |document: &str| format!("{head}Content-Length: {}\r\n\r\n{document}", document.len());
+    let fault = |code: &str| {
+        let document = format!(
+            "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><s:Fault><faultcode>s:{code}</faultcode>\
+             <faultstring>leerling 100001 Jip</faultstring></s:Fault></s:Body></s:Envelope>"
+        );
+        format!("HTTP/1.1 500 X\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n{document}", document.len())
+    };
+    let busy = "Server.TijdelijkNietBeschikbaar";
+    for (what, answer, code) in [
+        ("hangs up", String::new(), busy),
+        ("HTML", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>".into(), busy),
+        ("HTML that says it is XML", xml("<html>100001</html>"), busy),
+        ("not found", "HTTP/1.1 404 X\r\nContent-Type: text/xml\r\nContent-Length: 0\r\n\r\n".into(), busy),
+        ("redirect", "HTTP/1.1 302 X\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n".into(), busy),
+        ("compressed", format!("{head}Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx"), busy),
+        ("oversized header", format!("{head}X: {}\r\n\r\n", "x".repeat(200_000)), busy),
+        ("another school", xml(&other), busy),
+        ("another operation's answer", xml(&feed(pupil).replace("leerlinggegevens_antwoord", "leerlingen_antwoord")), busy),
+        ("a DOCTYPE", xml(&format!("<!DOCTYPE x>{}", feed(pupil))), busy),
+        ("cut short", format!("{head}Content-Length: 100000\r\n\r\n{}", feed(pupil)), busy),
+        ("truncated XML", xml(&feed(pupil)[..300]), busy),
+        ("its own credentials refused", fault("Client.AutorisatieOngeldig"), busy),
+        ("an unknown fault", fault("Client.100001"), busy),
+        ("a version it does not know", fault("Client.XsdVersieOngeldig"), "Client.XsdVersieOngeldig"),
+    ] {
+        let home = Home::new();
+        let las = FakeLas::raw(answer);
+        let served = Served::start(&home, &las);
+        let got = post(&home, &served, &request(&home, "leerlinggegevens_verzoek", ASK));
+        assert_eq!(got.status, 500, "{what}: {}", got.text);
+        assert!(got.text.contains(&format!("<faultcode>soapenv:{code}</faultcode>")), "{what}: {}", got.text);
+        let said = served.stop();
+        for leak in ["100001", "Jip"] {
+            assert!(!got.text.contains(leak) && !said.contains(leak), "{what}: {leak}");
+        }
+        assert!(home.run(&["log", "verify", "data"]).out.contains("0 deliveries"), "{what}");
+    }
+}
+
+#[test]
+fn a_pupil_administration_that_is_slow_or_down_is_not_waited_for() {
+    let home = Home::new();
+    let (release, held) = mpsc::channel::<()>();
+    let las = FakeLas::new(Box::new(move |_, _| {
+        let _ = held.recv();
+    }));
+    let served = Served::start(&home, &las);
+    let got = post(&home, &served, &request(&home, "leerlinggegevens_verzoek", ASK));
+    assert!(got.text.contains(":Server.TijdelijkNietBeschikbaar<"), "{}", got.text);
+    drop(release);
+    assert!(served.operations("/metrics").1.contains("sluis_las_errors_total{kind=\"timed_out\"} 1"));
+    served.stop();
+    let home = Home::new();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let las = FakeLas { port: gone, requests: Arc::default(), _thread: std::thread::spawn(|| {}) };
+    let served = Served::start(&home, &las);
+    let got = post(&home, &served, &request(&home, "leerlinggegevens_verzoek", ASK));
+    assert!(got.text.contains(":Server.TijdelijkNietBeschikbaar<"), "{}", got.text);
+    assert!(served.operations("/metrics").1.contains("sluis_las_errors_total{kind=\"connect\"} 1"));
+}
+
+/// Six hundred pupils, of which the LAS holds back the last part until it is told.
+fn held_back(document: String, at: usize) -> (FakeLas, Sender<bool>) {
+    let (release, held) = mpsc::channel();
+    let las = FakeLas::new(Box::new(move |_, stream| {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            document.len()
+        );
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(&document.as_bytes()[..at]);
+        if held.recv() == Ok(true) {
+            let _ = stream.write_all(&document.as_bytes()[at..]);
+        }
+    }));
+    (las, release)
+}
+
+fn many_pupils() -> String {
+    let pupils: String =
+        (0..600).map(|i| format!("<leerling key=\"{}\"><roepnaam>Jip</roepnaam></leerling>", 200_000 + i)).collect();
+    feed(&format!("<leerlingen>{pupils}</leerlingen>"))
+}
+
+/// Reads until the first pupil has arrived.
+fn begin(stream: &mut Tls) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut buffer = [0; 1024];
+    while !String::from_utf8_lossy(&text).contains("<leerling ") {
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&text));
+        text.extend_from_slice(&buffer[..read]);
+    }
+    text
+}
+
+#[test]
+fn sigterm_in_mid_exchange_lets_it_end() {
+    let home = Home::new();
+    let document = many_pupils();
+    let (las, release) = held_back(document.clone(), document.len() - 200);
+    let served = Served::start(&home, &las);
+    let mut stream = connect(&home, &served, Some("noordzee"));
+    send(&mut stream, &request(&home, "leerlinggegevens_verzoek", ASK), "text/xml");
+    let mut text = begin(&mut stream);
+    served.signal("-TERM");
+    served.wait_for("draining");
+    assert!(TcpStream::connect(("127.0.0.1", served.gateway)).is_err(), "nothing new is accepted");
+    release.send(true).unwrap();
+    stream.read_to_end(&mut text).ok();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.ends_with("\r\n0\r\n\r\n"), "the exchange ended as it should");
+    assert_eq!(text.matches("<leerling ").count(), 600);
+    let mut served = served;
+    assert!(served.child.wait().unwrap().success());
+    let verified = home.run(&["log", "verify", "data"]);
+    assert!(verified.out.contains("600 rows, 1 deliveries") && !verified.out.contains("unknown"), "{}", verified.out);
+}
+
+#[test]
+fn an_exchange_that_breaks_off_is_broken_for_the_receiver_too() {
+    let home = Home::new();
+    let document = many_pupils();
+    let (las, release) = held_back(document.clone(), document.len() - 200);
+    let served = Served::start(&home, &las);
+    let mut stream = connect(&home, &served, Some("noordzee"));
+    send(&mut stream, &request(&home, "leerlinggegevens_verzoek", ASK), "text/xml");
+    let mut text = begin(&mut stream);
+    release.send(false).unwrap();
+    let _ = stream.read_to_end(&mut text);
+    let text = String::from_utf8(text).unwrap();
+    assert!(!text.contains("\r\n0\r\n\r\n") && !text.contains("</leerlingen>"), "it does not look whole");
+    served.stop();
+    let mut outcomes = Vec::new();
+    sluis::disclosure::read(&home.path("data"), &mut |_, _| {}, &mut |_, leaf, _| outcomes.extend(leaf.outcome())).unwrap();
+    assert_eq!(outcomes.len(), 1);
+    assert_eq!(outcomes[0].status, sluis::disclosure::OutcomeStatus::Failed);
+}
+
+#[test]
+fn kill_leaves_a_log_that_opens_and_tells() {
+    let home = Home::new();
+    let document = many_pupils();
+    let (las, _release) = held_back(document.clone(), document.len() - 200);
+    let mut served = Served::start(&home, &las);
+    let mut stream = connect(&home, &served, Some("noordzee"));
+    send(&mut stream, &request(&home, "leerlinggegevens_verzoek", ASK), "text/xml");
+    let _ = begin(&mut stream);
+    served.child.kill().unwrap();
+    served.child.wait().unwrap();
+    let ran = home.minimise("99DE", feed(PUPILS).as_bytes());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let verified = home.run(&["log", "verify", "data"]);
+    assert_eq!(verified.code, 0, "{}", verified.err);
+    assert!(verified.out.contains("1 deliveries with unknown outcome"), "{}", verified.out);
+}

@@ -1,1 +1,296 @@
+//! The disclosure log: what it survives, and what it notices.
 
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
+
+use sluis::{
+    clock::{Clock, SystemClock},
+    disclosure::{
+        Disclosure, Error, FindingKind, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Report, Row, Subject, VerifyError,
+        read,
+        storage::{
+            DirStorage,
+            testing::{Failing, FaultyStorage},
+        },
+        verify,
+    },
+};
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+fn disclosure(delivery: u8, chunk: u32, rows: u32) -> Disclosure {
+    let mut leaf = Leaf::new(LeafKind::Disclosure);
+    leaf.span_id = [delivery; 8];
+    leaf.chunk = chunk;
+    let rows = (0..rows).map(|number| {
+        let mut row = Row::new(Subject::Leerling, number);
+        row.handle = [delivery; 16];
+        row.released = 1 << (number % 40);
+        row
+    });
+    Disclosure { leaf, rows: rows.collect() }
+}
+
+fn sent(delivery: u8) -> Leaf {
+    let mut leaf = Leaf::new(LeafKind::Outcome);
+    leaf.span_id = [delivery; 8];
+    leaf.with_outcome(Outcome { status: OutcomeStatus::Sent, http_status: 200, chunks: 2, bytes: 9 })
+}
+
+/// Two deliveries of two chunks, one after the other.
+fn write_some(log: &Log) {
+    for delivery in [1, 2] {
+        for chunk in 0..2 {
+            let _ = log.record_blocking(disclosure(delivery, chunk, 3), ()).unwrap();
+        }
+        log.note_blocking(sent(delivery)).unwrap();
+    }
+}
+
+fn written() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path(), clock()).unwrap();
+    write_some(&log);
+    log.close();
+    dir
+}
+
+fn check(dir: &Path) -> Result<Report, VerifyError> {
+    verify(dir, &mut |_, _| {})
+}
+
+fn segment(dir: &Path) -> PathBuf {
+    fs::read_dir(dir.join("wal")).unwrap().next().unwrap().unwrap().path()
+}
+
+/// Offsets at which frames begin, and the end.
+fn frames(bytes: &[u8]) -> Vec<usize> {
+    let mut offsets = vec![56];
+    while *offsets.last().unwrap() < bytes.len() {
+        let at = *offsets.last().unwrap();
+        let length = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        offsets.push(at + 48 + length);
+    }
+    offsets
+}
+
+#[test]
+fn an_untouched_log_is_intact() {
+    let dir = written();
+    let report = check(dir.path()).unwrap();
+    assert_eq!((report.leaves, report.rows, report.deliveries), (7, 12, 2));
+    assert_eq!((report.unknown_outcomes, report.open), (0, 0));
+    let mut kinds = Vec::new();
+    read(dir.path(), &mut |_, _| {}, &mut |_, leaf, rows| kinds.push((leaf.kind, rows.len()))).unwrap();
+    assert_eq!(kinds[0], (LeafKind::Start, 0));
+    assert_eq!(kinds[1], (LeafKind::Disclosure, 3));
+}
+
+#[test]
+fn any_flipped_bit_is_found() {
+    let dir = written();
+    let path = segment(dir.path());
+    let good = fs::read(&path).unwrap();
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1 << (at % 8);
+        fs::write(&path, &bad).unwrap();
+        match check(dir.path()) {
+            Err(VerifyError::Tampered(finding)) => assert!(finding.file == path || finding.file.ends_with("head")),
+            other => panic!("byte {at}: {other:?}"),
+        }
+    }
+    fs::write(&path, &good).unwrap();
+    let head = dir.path().join("head");
+    let good = fs::read(&head).unwrap();
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        fs::write(&head, &bad).unwrap();
+        assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(_))), "byte {at} of head");
+    }
+}
+
+#[test]
+fn each_kind_of_tampering_is_named() {
+    let dir = written();
+    let path = segment(dir.path());
+    let good = fs::read(&path).unwrap();
+    let at = frames(&good);
+    let cut = |from: usize, to: usize| [&good[..at[from]], &good[at[to]..]].concat();
+    let swapped = [&good[..at[2]], &good[at[3]..at[4]], &good[at[2]..at[3]], &good[at[4]..]].concat();
+    let doubled = [&good[..at[3]], &good[at[2]..at[3]], &good[at[3]..]].concat();
+    for (what, bytes, kind) in [
+        ("the first record dropped", cut(0, 1), FindingKind::Missing),
+        ("a record in the middle dropped", cut(2, 3), FindingKind::Missing),
+        ("the last record dropped", good[..at[6]].to_vec(), FindingKind::Missing),
+        ("all records dropped", good[..at[0]].to_vec(), FindingKind::Missing),
+        ("two records swapped", swapped, FindingKind::Missing),
+        ("a record repeated", doubled, FindingKind::Foreign),
+        ("cut inside a record", good[..at[6] + 100].to_vec(), FindingKind::Torn),
+        ("cut inside the header", good[..30].to_vec(), FindingKind::Torn),
+        ("bytes added", [&good[..], b"meer"].concat(), FindingKind::Torn),
+        ("zeros over the end", [&good[..at[6]], &vec![0; good.len() - at[6]][..]].concat(), FindingKind::Altered),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        match check(dir.path()) {
+            Err(VerifyError::Tampered(finding)) => assert_eq!(finding.kind, kind, "{what}: {finding}"),
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+    fs::write(&path, &good).unwrap();
+    fs::write(dir.path().join("wal/notitie.txt"), "x").unwrap();
+    assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(f)) if f.kind == FindingKind::Foreign));
+    fs::remove_file(dir.path().join("wal/notitie.txt")).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(f)) if f.kind == FindingKind::Missing));
+    fs::write(&path, &good).unwrap();
+    fs::remove_file(dir.path().join("head")).unwrap();
+    assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(f)) if f.kind == FindingKind::Missing));
+    fs::remove_dir_all(dir.path().join("wal")).unwrap();
+    let error = check(dir.path()).unwrap_err();
+    assert!(matches!(error, VerifyError::Unreadable(..)));
+    assert_eq!(error.exit_code(), 2);
+}
+
+/// Whoever rewrites the whole file, links and checksums included, still does not match the head.
+#[test]
+fn a_log_written_anew_does_not_match_its_head() {
+    let (dir, other) = (written(), tempfile::tempdir().unwrap());
+    let log = Log::open(other.path(), clock()).unwrap();
+    write_some(&log);
+    log.close();
+    fs::copy(segment(other.path()), segment(dir.path())).unwrap();
+    assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(f)) if f.kind == FindingKind::Altered));
+}
+
+#[test]
+fn damage_is_not_written_over() {
+    let dir = written();
+    let path = segment(dir.path());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[400] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert!(matches!(Log::open(dir.path(), clock()), Err(Error::Damaged { .. })));
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_torn_end_is_cut_and_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path(), clock()).unwrap();
+    let _ = log.record_blocking(disclosure(1, 0, 3), ()).unwrap();
+    log.close();
+    let path = segment(dir.path());
+    let good = fs::read(&path).unwrap();
+    let at = frames(&good);
+    // A crash in the middle of the next write: half a frame.
+    fs::write(&path, [&good[..], &good[at[1]..at[1] + 200]].concat()).unwrap();
+    assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(f)) if f.kind == FindingKind::Torn));
+    Log::open(dir.path(), clock()).unwrap().close();
+    let mut leaves = Vec::new();
+    let report = read(dir.path(), &mut |_, _| {}, &mut |_, leaf, _| leaves.push(leaf.clone())).unwrap();
+    assert_eq!(report.unknown_outcomes, 1, "the delivery that was under way");
+    let recovery = leaves.iter().find(|leaf| leaf.kind == LeafKind::Recovery).unwrap();
+    assert_eq!(recovery.released, 200, "the bytes that were cut off");
+}
+
+#[test]
+fn one_process_has_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path(), clock()).unwrap();
+    assert!(matches!(Log::open(dir.path(), clock()), Err(Error::Locked)));
+    log.close();
+    drop(log);
+    Log::open(dir.path(), clock()).unwrap();
+}
+
+/// The disk fails at every step in turn, with the failing step written, half written or not. Whatever was handed out
+/// as recorded is there afterwards, and the log opens and verifies.
+#[test]
+fn a_failing_disk_loses_nothing_that_was_released() {
+    let steps = {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = FaultyStorage::counting(DirStorage::open(dir.path()).unwrap());
+        let steps = storage.steps();
+        let log = Log::open_on(Box::new(storage), &clock()).unwrap();
+        write_some(&log);
+        log.close();
+        steps.load(SeqCst)
+    };
+    assert!(steps > 10);
+    for failing in [Failing::Half, Failing::NotPersisted, Failing::Persisted] {
+        for error in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
+            for at in 0..steps {
+                let dir = tempfile::tempdir().unwrap();
+                let storage = DirStorage::open(dir.path()).unwrap();
+                let storage = FaultyStorage::new(storage, at, failing, error);
+                let mut recorded = Vec::new();
+                if let Ok(log) = Log::open_on(Box::new(storage), &clock()) {
+                    let mut failed = false;
+                    for delivery in [1, 2] {
+                        for chunk in 0..2 {
+                            match log.record_blocking(disclosure(delivery, chunk, 3), (delivery, chunk)) {
+                                Ok(one) => {
+                                    assert!(!failed, "a poisoned log records nothing");
+                                    recorded.push((one.position(), one.into_inner()));
+                                }
+                                Err(_) => failed = true,
+                            }
+                        }
+                        failed |= log.note_blocking(sent(delivery)).is_err();
+                    }
+                    assert!(!failed || !log.is_writable());
+                    log.close();
+                }
+                let log = Log::open(dir.path(), clock());
+                let log = log.unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}"));
+                log.close();
+                let mut found = Vec::new();
+                read(dir.path(), &mut |_, _| {}, &mut |position, leaf, rows| {
+                    if leaf.kind == LeafKind::Disclosure {
+                        assert_eq!(rows.len(), 3);
+                        found.push((position, (leaf.span_id[0], leaf.chunk)));
+                    }
+                })
+                .unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}"));
+                for one in recorded {
+                    assert!(found.contains(&one), "{failing:?} at step {at}: {one:?} was released and is gone");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn exchanges_that_wait_share_a_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = FaultyStorage::counting(DirStorage::open(dir.path()).unwrap());
+    let syncs = storage.syncs();
+    let log = Log::open_on(Box::new(storage), &clock()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let mut tasks = Vec::new();
+        for delivery in 0..64 {
+            let log = log.clone();
+            tasks.push(tokio::spawn(async move {
+                for chunk in 0..20 {
+                    let _ = log.record(disclosure(delivery, chunk, 2), ()).await.unwrap();
+                }
+            }));
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    let stats = log.stats();
+    log.close();
+    assert_eq!(stats.rows, 64 * 20 * 2);
+    assert!(syncs.load(SeqCst) < 64 * 20, "{} syncs", syncs.load(SeqCst));
+    assert_eq!(check(dir.path()).unwrap().open, 64);
+}

@@ -96,7 +96,7 @@ fn document(pupils: usize, well_formed: bool) -> String {
 }
 
 /// The fields that stand in a document, with their values, by walking it with the decoder.
-fn fields_of(document: &str) -> Vec<(&'static str, String)> {
+fn fields_of(document: &str, strict: bool) -> Vec<(&'static str, String)> {
     use sluis::{
         decode::{Limits, decode},
         token::Token,
@@ -107,7 +107,7 @@ fn fields_of(document: &str) -> Vec<(&'static str, String)> {
             Token::Field { field, value, .. } => {
                 found.push((catalogue().field(field).name.as_str(), value.to_owned()));
             }
-            Token::Unknown(_) => panic!("the output holds something the catalogue does not know"),
+            Token::Unknown(_) => assert!(!strict, "the output holds something the catalogue does not know"),
             _ => {}
         }
         Ok::<_, ()>(())
@@ -125,7 +125,7 @@ proptest! {
         let (out, _) = Bench::new(&release).minimise(source.as_bytes(), None).unwrap();
         let named: BTreeSet<&str> = release.iter().map(|(name, _)| *name).collect();
         let catalogue = catalogue();
-        for (name, value) in fields_of(&out) {
+        for (name, value) in fields_of(&out, true) {
             let field = catalogue.find(name).unwrap();
             let kind = catalogue.record(field.record);
             let own = kind.key == Some(field.id) || kind.eckid == Some(field.id);
@@ -140,12 +140,12 @@ proptest! {
             }
         }
         // What stood where the standard has nothing is gone, whatever the agreement.
-        prop_assert!(!out.contains("onbekend") && !out.contains("vreemd") && !out.contains('y') || !out.contains("urn:v"));
+        prop_assert!(!["onbekend", "vreemd", "urn:v", "<!--"].iter().any(|part| out.contains(part)));
         // Values of fields that are coarsened do not leave whole.
         for (name, how) in &release {
             if *how != "pass" && *how != "pseudonym" {
-                let whole: Vec<_> = fields_of(&source).into_iter().filter(|(n, _)| n == name).map(|(_, v)| v).collect();
-                for (field, value) in fields_of(&out) {
+                let whole: Vec<_> = fields_of(&source, false).into_iter().filter(|(n, _)| n == name).map(|(_, v)| v).collect();
+                for (field, value) in fields_of(&out, true) {
                     prop_assert!(field != *name || !whole.contains(&value) || value.ends_with("-01") || value.len() == 1);
                 }
             }
@@ -159,7 +159,7 @@ proptest! {
         let at = at.min(source.len());
         source.splice(at..at, bytes);
         if let Ok((out, _)) = Bench::new(crate::documents::SMALL).minimise(source.as_slice(), None) {
-            fields_of(&out);
+            fields_of(&out, true);
         }
     }
 }
