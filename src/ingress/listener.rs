@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use hyper::{
     Method, Request, Response, StatusCode, Version,
     body::Incoming,
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE},
     server::conn::http1,
     service::service_fn,
 };
@@ -95,6 +95,7 @@ pub async fn serve<H: Handler>(
             metrics.connections.dec();
         });
     }
+    drop(listener);
     connections.close();
     connections.wait().await;
 }
@@ -136,12 +137,18 @@ async fn requests<H, S>(
     let service = service_fn(|request: Request<Incoming>| {
         let (handler, peer, metrics) = (Arc::clone(&handler), peer.clone(), Arc::clone(metrics));
         async move {
-            Ok::<_, io::Error>(if is_ambiguous(&request) {
+            if is_ambiguous(&request) {
                 metrics.connection_refused(ConnectionRefusal::Framing);
-                problem_details::closing(StatusCode::BAD_REQUEST, "ambiguous-request")
-            } else {
-                handler.handle(peer, request).await
-            })
+                return Ok::<_, io::Error>(problem_details::closing(StatusCode::BAD_REQUEST, "ambiguous-request"));
+            }
+            let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+            let mut response = handler.handle(peer, request).await;
+            if chunked {
+                // Hyper drops a Content-Length that contradicts the chunks without a word. Whoever stands between us
+                // may have believed it, so what follows on this connection is not read as a request.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
         }
     });
     let connection = http1::Builder::new()
@@ -163,10 +170,8 @@ async fn requests<H, S>(
 /// Requests of which two readers could disagree where they end, or that ask for another protocol.
 fn is_ambiguous(request: &Request<Incoming>) -> bool {
     let headers = request.headers();
-    let length = headers.contains_key(CONTENT_LENGTH);
     let encoding = headers.contains_key(TRANSFER_ENCODING);
-    (length && encoding)
-        || headers.get_all(CONTENT_LENGTH).iter().count() > 1
+    headers.get_all(CONTENT_LENGTH).iter().count() > 1
         || headers.get_all(TRANSFER_ENCODING).iter().count() > 1
         || (encoding && request.version() == Version::HTTP_10)
         || headers.contains_key(UPGRADE)

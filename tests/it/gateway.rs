@@ -183,14 +183,15 @@ fn connect(home: &Home, served: &Served, client: Option<&str>) -> Tls {
         certificate: home.path(&format!("certs/{name}.pem")),
         private_key: home.path(&format!("certs/{name}.key")),
     });
-    // The test plays clients of every kind, an expired one among them, which the checks of `tls` would refuse.
-    let config = tls::client_config(&home.path("certs/ca.pem"), identity.as_ref(), &LongAgo).unwrap();
+    // An expired client does not know that it has expired.
+    let clock: &dyn sluis::clock::Clock = if client == Some("verlopen") { &LongAgo } else { &SystemClock };
+    let config = tls::client_config(&home.path("certs/ca.pem"), identity.as_ref(), clock).unwrap();
     let stream = TcpStream::connect(("127.0.0.1", served.gateway)).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
 }
 
-/// A clock by which nothing has expired.
+/// A clock that is two days behind.
 #[derive(Debug)]
 struct LongAgo;
 
@@ -400,7 +401,9 @@ fn whoever_may_not_ask_is_refused_and_the_las_hears_nothing() {
     for (head, status) in [
         ("GET /uwlr HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "405"),
         ("POST /anders HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "404"),
-        ("POST /uwlr HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
+        ("POST /uwlr HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
+        ("GET /uwlr HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", "400"),
+        ("CONNECT las:443 HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
         ("POST /uwlr HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: 99999999\r\n\r\n", "413"),
     ] {
         let mut stream = connect(&home, &served, Some("noordzee"));
@@ -408,6 +411,13 @@ fn whoever_may_not_ask_is_refused_and_the_las_hears_nothing() {
         let text = read_all(&mut stream);
         assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {text}");
     }
+    // Two lengths: whatever either reader makes of it, nothing after it is taken for a request.
+    let mut stream = connect(&home, &served, Some("noordzee"));
+    let two = "POST /anders HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\
+               GET /uwlr HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream.write_all(two.as_bytes()).unwrap();
+    let text = read_all(&mut stream);
+    assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{text}");
     assert!(las.requests.lock().unwrap().is_empty());
     home.edit("agreements/99DE-noordzee-rekenroute.toml", |text| {
         text.lines().map(|l| if l.starts_with("valid") { "valid = { from = 2090-08-01, until = 2091-07-31 }\n".to_owned() } else { format!("{l}\n") }).collect()
@@ -538,7 +548,8 @@ fn sigterm_in_mid_exchange_lets_it_end() {
     let mut text = begin(&mut stream);
     served.signal("-TERM");
     served.wait_for("draining");
-    assert!(TcpStream::connect(("127.0.0.1", served.gateway)).is_err(), "nothing new is accepted");
+    assert_eq!(served.operations("/ready").0, 503);
+    while TcpStream::connect(("127.0.0.1", served.gateway)).is_ok() {} // until nothing new is accepted
     release.send(true).unwrap();
     stream.read_to_end(&mut text).ok();
     let text = String::from_utf8(text).unwrap();
