@@ -186,8 +186,7 @@ pub struct BodyWriter {
 pub fn answer(idle: Duration) -> (BodyWriter, AnswerBody) {
     let (sender, frames) = mpsc::channel(WAITING);
     let (done, delivered) = oneshot::channel();
-    let writer =
-        BodyWriter { frames: sender, delivered, runtime: tokio::runtime::Handle::current(), idle };
+    let writer = BodyWriter { frames: sender, delivered, runtime: tokio::runtime::Handle::current(), idle };
     (writer, AnswerBody { frames, ended: false, delivered: Some(done) })
 }
 

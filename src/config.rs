@@ -22,7 +22,6 @@ use crate::{
     party::{CertificateMatch, PeerCertificate},
     policy::agreement::Agreements,
     problem::Problem,
-
 };
 
 /// Everything an operator decided, checked.
@@ -111,7 +110,8 @@ impl Authorisation {
     /// Whether these are the three parts. Takes as long for a near miss as for a far one; only lengths show.
     pub fn matches(&self, sleutel: &str, klantcode: &str, klantnaam: &str) -> bool {
         let same = |own: &str, given: &str| own.as_bytes().ct_eq(given.as_bytes());
-        (same(&self.sleutel, sleutel) & same(&self.klantcode, klantcode) & same(&self.klantnaam, klantnaam)).into()
+        (same(&self.sleutel, sleutel) & same(&self.klantcode, klantcode) & same(&self.klantnaam, klantnaam))
+            .into()
     }
 }
 
@@ -204,4 +204,3 @@ impl Config {
         fitting.next().filter(|_| fitting.next().is_none())
     }
 }
-

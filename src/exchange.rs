@@ -177,10 +177,8 @@ impl Delivery {
     pub fn decide(config: &Config, asked: Asked<'_>, clock: &Arc<dyn Clock>) -> Result<Self, NoDelivery> {
         let Asked { school, dependance, recipient, expected, transaction, certificate } = asked;
         let brin = &school.brin;
-        let agreement = config
-            .agreements
-            .in_force(brin, &recipient.id, clock.today())
-            .map_err(NoDelivery::Agreement)?;
+        let agreement =
+            config.agreements.in_force(brin, &recipient.id, clock.today()).map_err(NoDelivery::Agreement)?;
         let pseudonyms: Result<Vec<_>, _> = config
             .keys
             .all(brin, Purpose::Pseudonym)

@@ -169,7 +169,10 @@ impl Gateway {
         let peer = peer.and_then(|der| PeerCertificate::from_der(&der));
         let recipient = peer.as_ref().and_then(|peer| config.recipient_of(peer)).cloned();
         let (Some(peer), Some(recipient)) = (peer, recipient) else {
-            return Err(fault(FaultCode::AutorisatieOngeldig, "Het certificaat is van geen bekende afnemer."));
+            return Err(fault(
+                FaultCode::AutorisatieOngeldig,
+                "Het certificaat is van geen bekende afnemer.",
+            ));
         };
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let Some(charset) = content_type.and_then(xml_charset) else {
@@ -195,9 +198,9 @@ impl Gateway {
             fault(FaultCode::OngeldigBericht, text)
         })?;
         *operation = Some(request.operation);
-        let other = Operation::ALL.iter().any(|known| {
-            *known != request.operation && action.as_deref() == Some(known.soap_action())
-        });
+        let other = Operation::ALL
+            .iter()
+            .any(|known| *known != request.operation && action.as_deref() == Some(known.soap_action()));
         if other {
             return Err(fault(FaultCode::OngeldigBericht, "SOAPAction en bericht spreken elkaar tegen."));
         }
@@ -205,7 +208,10 @@ impl Gateway {
             let presented = request.presented.as_ref();
             let matches = presented.is_some_and(|p| expected.matches(&p.sleutel, &p.klantcode, &p.klantnaam));
             if !matches {
-                return Err(fault(FaultCode::AutorisatieOngeldig, "De autorisatie ontbreekt of is ongeldig."));
+                return Err(fault(
+                    FaultCode::AutorisatieOngeldig,
+                    "De autorisatie ontbreekt of is ongeldig.",
+                ));
             }
         }
         let school = match (&request.brin, &request.schoolkey) {
@@ -213,8 +219,10 @@ impl Gateway {
             (None, Some(key)) => config.school_by_key(key),
             (None, None) => None,
         };
-        let school = school.filter(|school| school.dependance.as_ref().is_none_or(|own| *own == request.dependance));
-        let (Some(school), Some(las)) = (school.cloned(), school.and_then(|school| school.las.as_ref())) else {
+        let school =
+            school.filter(|school| school.dependance.as_ref().is_none_or(|own| *own == request.dependance));
+        let (Some(school), Some(las)) = (school.cloned(), school.and_then(|school| school.las.as_ref()))
+        else {
             return Err(fault(FaultCode::AutorisatieOngeldig, REFUSED));
         };
         let asked = Asked {
@@ -237,7 +245,13 @@ impl Gateway {
     }
 
     /// A refusal by policy is on record too. If it cannot be, it is refused all the same.
-    async fn note_refusal(&self, school: &School, recipient: &Recipient, transaction: Uuid, peer: &PeerCertificate) {
+    async fn note_refusal(
+        &self,
+        school: &School,
+        recipient: &Recipient,
+        transaction: Uuid,
+        peer: &PeerCertificate,
+    ) {
         let mut leaf = Leaf::new(LeafKind::Withheld);
         leaf.controller = Leaf::controller_code(&school.brin, "");
         leaf.recipient = Leaf::recipient_code(&recipient.id);
@@ -276,7 +290,10 @@ impl Gateway {
             let whole = receiver.writer.finish();
             let ended = delivery.ended(&log, &rest, whole, 200);
             let sent = whole && ended.is_ok();
-            metrics.exchange(Some(operation), if sent { ExchangeOutcome::Sent } else { ExchangeOutcome::Failed });
+            metrics.exchange(
+                Some(operation),
+                if sent { ExchangeOutcome::Sent } else { ExchangeOutcome::Failed },
+            );
             Ok::<_, ExchangeError>(())
         });
         if let Ok(body) = head.await {
@@ -337,14 +354,16 @@ impl Gateway {
         }
         leaf.flags |= Leaf::LAST;
         let chunks = leaf.chunk + 1;
-        let recorded = self.log.record(Disclosure { leaf, rows }, results.document).await.map_err(unavailable)?;
+        let recorded =
+            self.log.record(Disclosure { leaf, rows }, results.document).await.map_err(unavailable)?;
         let action = operation.soap_action();
         let brought = client.bring(action, &transaction.to_string(), OnRecord::new(recorded)).await;
         let answer = match brought {
             Ok(LasAnswer { charset, body }) => {
                 let limits = state.config().limits.clone();
                 let source = BodyReader::new(body, limits.las_idle, limits.request_bytes as u64);
-                let read = tokio::task::spawn_blocking(move || confirmation(source, charset, &limits.decode()));
+                let read =
+                    tokio::task::spawn_blocking(move || confirmation(source, charset, &limits.decode()));
                 read.await.map_err(|_| internal())?
             }
             Err(error) => Err(self.las_failed(error)),
@@ -411,7 +430,10 @@ impl Handler for Gateway {
             Ok(response) => response,
             Err(Stop::Problem(status, code)) => {
                 self.metrics.exchange(operation, ExchangeOutcome::Refused);
-                if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_REQUEST) {
+                if matches!(
+                    status,
+                    StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_REQUEST
+                ) {
                     problem_details::closing(status, code)
                 } else {
                     problem_details::response(status, code)
@@ -554,7 +576,9 @@ fn confirmation(
     match read {
         Ok(()) if confirmed => Ok(()),
         Err(decode::Error::Sink(fault)) => Err(Stop::Fault(fault)),
-        Ok(()) | Err(decode::Error::Decode(_)) => Err(fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE)),
+        Ok(()) | Err(decode::Error::Decode(_)) => {
+            Err(fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE))
+        }
     }
 }
 
@@ -622,7 +646,10 @@ fn las_request(
             body.open(node);
             if let Some(token) = &group.token {
                 let key = opener.open(group.kind, token).map_err(|_| {
-                    fault(FaultCode::OngeldigBericht, "Een groep in het verzoek is niet bekend onder deze sleutel.")
+                    fault(
+                        FaultCode::OngeldigBericht,
+                        "Een groep in het verzoek is niet bekend onder deze sleutel.",
+                    )
                 })?;
                 body.push(node, Some(0), field, key.expose());
             }

@@ -115,7 +115,11 @@ impl KeyRing {
             Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
             Err(error) => {
                 let what = format!("the directory of keys cannot be read ({})", error.kind());
-                return Err(vec![Problem::new(directory, what, "make it with `sluis keys new`, or mend `keys` in the configuration")]);
+                return Err(vec![Problem::new(
+                    directory,
+                    what,
+                    "make it with `sluis keys new`, or mend `keys` in the configuration",
+                )]);
             }
         };
         entries.sort();
@@ -231,7 +235,9 @@ fn parse_name(path: &Path) -> Option<(String, Purpose, u16)> {
 /// Two digits and two capitals.
 pub fn is_brin(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.len() == 4 && bytes[..2].iter().all(u8::is_ascii_digit) && bytes[2..].iter().all(u8::is_ascii_uppercase)
+    bytes.len() == 4
+        && bytes[..2].iter().all(u8::is_ascii_digit)
+        && bytes[2..].iter().all(u8::is_ascii_uppercase)
 }
 
 /// Refuses a secret file that others may read, or that is not a plain file.
@@ -241,14 +247,19 @@ pub fn is_brin(text: &str) -> bool {
 /// The problem, with the command that mends it.
 pub fn check_private(path: &Path) -> Result<(), Problem> {
     let shown = path.display();
-    let metadata = fs::symlink_metadata(path)
-        .map_err(|error| Problem::new(path, format!("cannot be read ({})", error.kind()), "restore the file"))?;
+    let metadata = fs::symlink_metadata(path).map_err(|error| {
+        Problem::new(path, format!("cannot be read ({})", error.kind()), "restore the file")
+    })?;
     if !metadata.is_file() {
         return Err(Problem::new(path, "is not a regular file", "put the secret itself there, not a link"));
     }
     if metadata.mode() & 0o077 != 0 {
         let what = format!("others may read it (mode {:04o})", metadata.mode() & 0o7777);
-        return Err(Problem::new(path, what, format!("run `chmod 600 {shown}`, and replace the secret if others had access")));
+        return Err(Problem::new(
+            path,
+            what,
+            format!("run `chmod 600 {shown}`, and replace the secret if others had access"),
+        ));
     }
     Ok(())
 }
@@ -256,21 +267,28 @@ pub fn check_private(path: &Path) -> Result<(), Problem> {
 fn read(path: &Path) -> Result<RootKey, Problem> {
     check_private(path)?;
     let mut text = Zeroizing::new(Vec::with_capacity(128));
-    fs::File::open(path)
-        .and_then(|file| file.take(128).read_to_end(&mut text))
-        .map_err(|error| Problem::new(path, format!("cannot be read ({})", error.kind()), "restore the file"))?;
+    fs::File::open(path).and_then(|file| file.take(128).read_to_end(&mut text)).map_err(|error| {
+        Problem::new(path, format!("cannot be read ({})", error.kind()), "restore the file")
+    })?;
     let digits = text.strip_suffix(b"\n").unwrap_or(&text);
     let lower = digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let mut key = Zeroizing::new([0u8; 32]);
     if !lower || hex::decode_to_slice(digits, key.as_mut_slice()).is_err() {
         return Err(Problem::new(
             path,
-            format!("is not a key: 64 lower-case hexadecimal digits and a newline are needed, it has {} bytes", text.len()),
+            format!(
+                "is not a key: 64 lower-case hexadecimal digits and a newline are needed, it has {} bytes",
+                text.len()
+            ),
             "restore the file from your backup",
         ));
     }
     if key.iter().all(|&byte| byte == key[0]) {
-        return Err(Problem::new(path, "is not random: all its bytes are alike", "make a key with `sluis keys new`"));
+        return Err(Problem::new(
+            path,
+            "is not random: all its bytes are alike",
+            "make a key with `sluis keys new`",
+        ));
     }
     Ok(RootKey(key))
 }
@@ -314,10 +332,16 @@ mod tests {
         std::os::unix::fs::symlink(at("99DG.log.1.key"), at("99DH.log.1.key")).unwrap();
         let problems = KeyRing::load(dir.path(), &["99DE", "99DF", "99DH"]).unwrap_err();
         let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        for expected in
-            ["chmod 600", "it has 5 bytes", "all its bytes are alike", "the same key", "belongs to no school",
-             "no log key for school 99DF", "is not a regular file", "no pseudonym key for school 99DH"]
-        {
+        for expected in [
+            "chmod 600",
+            "it has 5 bytes",
+            "all its bytes are alike",
+            "the same key",
+            "belongs to no school",
+            "no log key for school 99DF",
+            "is not a regular file",
+            "no pseudonym key for school 99DH",
+        ] {
             assert!(shown.iter().any(|problem| problem.contains(expected)), "{expected} in {shown:#?}");
         }
         assert!(!shown.iter().any(|problem| problem.contains("ab12ab")), "{shown:#?}");

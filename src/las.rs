@@ -87,7 +87,12 @@ pub struct LasClient {
 
 impl LasClient {
     /// A client. Without `tls`, plain HTTP; the configuration allows that on loopback alone.
-    pub fn new(url: Uri, tls: Option<Arc<rustls::ClientConfig>>, connect: Duration, response: Duration) -> Self {
+    pub fn new(
+        url: Uri,
+        tls: Option<Arc<rustls::ClientConfig>>,
+        connect: Duration,
+        response: Duration,
+    ) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
@@ -111,7 +116,12 @@ impl LasClient {
     /// # Errors
     ///
     /// [`LasError`].
-    pub async fn bring(&self, action: &str, transaction: &str, results: OnRecord) -> Result<LasAnswer, LasError> {
+    pub async fn bring(
+        &self,
+        action: &str,
+        transaction: &str,
+        results: OnRecord,
+    ) -> Result<LasAnswer, LasError> {
         self.post(action, transaction, results.into_bytes()).await
     }
 
@@ -127,8 +137,10 @@ impl LasClient {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert("soapaction", header(&format!("\"{action}\""))?);
         headers.insert("fsc-transaction-id", header(transaction)?);
-        let answer = timeout(self.response, self.client.request(request)).await.map_err(|_| LasError::TimedOut)?;
-        let answer = answer.map_err(|error| if error.is_connect() { LasError::Connect } else { LasError::Broken })?;
+        let answer =
+            timeout(self.response, self.client.request(request)).await.map_err(|_| LasError::TimedOut)?;
+        let answer =
+            answer.map_err(|error| if error.is_connect() { LasError::Connect } else { LasError::Broken })?;
         if !matches!(answer.status(), StatusCode::OK | StatusCode::INTERNAL_SERVER_ERROR) {
             return Err(LasError::Status);
         }
@@ -141,7 +153,8 @@ fn check_head(headers: &HeaderMap) -> Result<Option<Charset>, LasError> {
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(LasError::ContentEncoding);
     }
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or(LasError::NotXml)?;
+    let content_type =
+        headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or(LasError::NotXml)?;
     xml_charset(content_type).ok_or(LasError::NotXml)
 }
 
@@ -181,7 +194,8 @@ impl tower_service::Service<Uri> for Connector {
         let Self { tls, connect } = self.clone();
         Box::pin(async move {
             let connecting = async {
-                let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+                let host =
+                    url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
                 let port = url.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
                 let stream = TcpStream::connect((host.as_str(), port)).await?;
                 stream.set_nodelay(true)?;
@@ -211,7 +225,11 @@ impl Connection for Stream {
 }
 
 impl Read for Stream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),

@@ -1,6 +1,8 @@
 //! What is counted. Labels come from enums, so that nothing of a message can become one, and start at 0.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 use crate::{
     ingress::Operation,
@@ -92,21 +94,42 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
-        let bytes_out = IntCounter::new("sluis_bytes_out_total", "Bytes handed over on record, whole or not")?;
+        let bytes_out =
+            IntCounter::new("sluis_bytes_out_total", "Bytes handed over on record, whole or not")?;
         registry.register(Box::new(bytes_out.clone()))?;
         let buckets = prometheus::exponential_buckets(0.001, 2.5, 12)?;
-        let options = HistogramOpts::new("sluis_exchange_seconds", "From request to outcome, successful or not");
+        let options =
+            HistogramOpts::new("sluis_exchange_seconds", "From request to outcome, successful or not");
         let exchange_seconds = Histogram::with_opts(options.buckets(buckets))?;
         registry.register(Box::new(exchange_seconds.clone()))?;
-        let build = IntGaugeVec::new(Opts::new("sluis_build_info", "Always 1; the version is in the label"), &["version"])?;
+        let build = IntGaugeVec::new(
+            Opts::new("sluis_build_info", "Always 1; the version is in the label"),
+            &["version"],
+        )?;
         registry.register(Box::new(build.clone()))?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Self {
-            exchanges: counters("sluis_exchanges_total", "Exchanges, by operation and how they ended", &["operation", "outcome"])?,
-            refusals: counters("sluis_refusals_total", "Requests refused before anything left, by UWLR fault code", &["reason"])?,
-            pupils: counters("sluis_pupils_total", "Pupils of whom something left, or nothing did", &["outcome"])?,
+            exchanges: counters(
+                "sluis_exchanges_total",
+                "Exchanges, by operation and how they ended",
+                &["operation", "outcome"],
+            )?,
+            refusals: counters(
+                "sluis_refusals_total",
+                "Requests refused before anything left, by UWLR fault code",
+                &["reason"],
+            )?,
+            pupils: counters(
+                "sluis_pupils_total",
+                "Pupils of whom something left, or nothing did",
+                &["outcome"],
+            )?,
             events: counters("sluis_events_total", "What was noticed in documents, by kind", &["kind"])?,
-            las_errors: counters("sluis_las_errors_total", "Failed calls to pupil administrations, by kind", &["kind"])?,
+            las_errors: counters(
+                "sluis_las_errors_total",
+                "Failed calls to pupil administrations, by kind",
+                &["kind"],
+            )?,
             connection_refusals: counters(
                 "sluis_connection_refusals_total",
                 "Connections that came to nothing, by reason",
@@ -115,7 +138,10 @@ impl Metrics {
             connections: gauge("sluis_connections", "Connections open")?,
             bytes_out,
             exchange_seconds,
-            reload_success: gauge("sluis_config_last_reload_success", "1 when the last load of the configuration succeeded")?,
+            reload_success: gauge(
+                "sluis_config_last_reload_success",
+                "1 when the last load of the configuration succeeded",
+            )?,
             log_records: gauge("sluis_log_records", "Records written to the disclosure log since start")?,
             log_rows: gauge("sluis_log_rows", "Rows written to the disclosure log since start")?,
             log_commits: gauge("sluis_log_commits", "Syncs of the disclosure log since start")?,

@@ -119,7 +119,9 @@ impl fmt::Display for Refusal {
                 "the document is not a feed of pupils' data; give a UWLR answer or an EDEXML file"
             }
             Self::Nothing => "nothing of this file may be released, and EDEXML has no way to say so",
-            Self::Order => "groups or teachers stand too far from their place; put school and groepen before leerlingen",
+            Self::Order => {
+                "groups or teachers stand too far from their place; put school and groepen before leerlingen"
+            }
             Self::Records => "more records than limits.records allows",
             Self::SchoolMissing => "the document does not say, before its pupils, which school it is about",
             Self::SchoolOther => "the document is about another school than was asked for",
@@ -370,8 +372,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
 
     /// Hands over what is ready. Before there is content, only rows go: the document may yet turn out empty.
     fn send(&mut self, last: bool) -> Result<(), Error<O::Error>> {
-        let document =
-            if self.content || last { std::mem::take(&mut self.out) } else { String::new() };
+        let document = if self.content || last { std::mem::take(&mut self.out) } else { String::new() };
         let rows = std::mem::replace(&mut self.rows, Vec::with_capacity(CHUNK));
         if document.is_empty() && rows.is_empty() && !last {
             return Ok(());
@@ -383,9 +384,12 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         if self.feed.replace(feed).is_some() || self.marker.is_some() {
             return Err(Refusal::SecondFeed);
         }
-        let carries_school = self.catalogue.feed(feed).sections.iter().any(|section| {
-            section.records.iter().any(|&(kind, _)| kind == self.kinds.school)
-        });
+        let carries_school = self
+            .catalogue
+            .feed(feed)
+            .sections
+            .iter()
+            .any(|section| section.records.iter().any(|&(kind, _)| kind == self.kinds.school));
         let wanted = self.scope.expected.is_none_or(|expected| expected == feed);
         if carries_school && wanted { Ok(()) } else { Err(Refusal::NotAFeed) }
     }
@@ -445,7 +449,8 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
     }
 
     fn accept_school(&mut self, record: Record) -> Result<(), Refusal> {
-        let field = |name: &str| record.find(self.catalogue.field_named(name)).filter(|value| !value.is_empty());
+        let field =
+            |name: &str| record.find(self.catalogue.field_named(name)).filter(|value| !value.is_empty());
         let brin = field("school.brincode").map(|brin| digits::normalise(brin).to_ascii_uppercase());
         let dependance = field("school.dependancecode").map(digits::normalise);
         let dependance = dependance.as_deref().unwrap_or("00");
@@ -561,10 +566,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         };
         let complete = self.ruler.rule(&context, record, &mut self.ruled, &mut self.summary).complete;
         if complete {
-            self.encoder
-                .as_mut()
-                .expect("the document is open")
-                .record(&self.ruled, &mut self.out);
+            self.encoder.as_mut().expect("the document is open").record(&self.ruled, &mut self.out);
         }
     }
 

@@ -10,7 +10,10 @@ use crate::bridge::Body;
 /// A problem as an answer. `code` is part of the interface: suppliers may act on it.
 pub fn response(status: StatusCode, code: &'static str) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or("Error");
-    let text = format!("{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{},\"code\":\"{code}\"}}\n", status.as_u16());
+    let text = format!(
+        "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{},\"code\":\"{code}\"}}\n",
+        status.as_u16()
+    );
     let mut response = Response::new(Body::full(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -66,7 +66,14 @@ impl Record {
         let from = self.text.len();
         self.text.push_str(value);
         let end = index(self.items.len() + 1);
-        self.items.push(Item { node, attribute, field: Some(field), end, from: index(from), to: index(self.text.len()) });
+        self.items.push(Item {
+            node,
+            attribute,
+            field: Some(field),
+            end,
+            from: index(from),
+            to: index(self.text.len()),
+        });
     }
 
     /// Adds a value that `write` appends to the text it is given.
@@ -80,7 +87,14 @@ impl Record {
         let from = self.text.len();
         write(&mut self.text);
         let end = index(self.items.len() + 1);
-        self.items.push(Item { node, attribute, field: Some(field), end, from: index(from), to: index(self.text.len()) });
+        self.items.push(Item {
+            node,
+            attribute,
+            field: Some(field),
+            end,
+            from: index(from),
+            to: index(self.text.len()),
+        });
     }
 
     /// Opens an element that holds others.

@@ -8,7 +8,7 @@ use crate::{
     disclosure::{Row, RowOutcome, Subject},
     encode::{Frame, XmlEncoder},
     keys::IdentitySource,
-    pseudonym::{Identity, KeyKind, LogKeys, PupilKey, Pseudonymiser, TokenOpener},
+    pseudonym::{Identity, KeyKind, LogKeys, Pseudonymiser, PupilKey, TokenOpener},
     record::Record,
 };
 
@@ -48,7 +48,11 @@ pub struct Results {
 /// # Errors
 ///
 /// [`LeerlingOngeldig`] for the first identifier that does not turn back.
-pub fn turn_back(scope: &Scope<'_>, header: &Record, records: &[Record]) -> Result<Results, LeerlingOngeldig> {
+pub fn turn_back(
+    scope: &Scope<'_>,
+    header: &Record,
+    records: &[Record],
+) -> Result<Results, LeerlingOngeldig> {
     let catalogue = catalogue();
     let feed = catalogue.feed_named("leerresultaten");
     let mut encoder = XmlEncoder::new(Frame::Envelope, feed);

@@ -46,9 +46,14 @@ pub fn server_config(
     let certified = load_identity(identity, clock).map_err(|more| problems.extend(more)).ok();
     let roots = load_roots(client_ca).map_err(|problem| problems.push(problem)).ok();
     let (Some((chain, key)), Some(roots)) = (certified, roots) else { return Err(problems) };
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), ring()).build().map_err(|_| {
-        vec![Problem::new(client_ca, "holds no usable certificate authority", "put the CA's PEM certificate there")]
-    })?;
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), ring()).build().map_err(|_| {
+            vec![Problem::new(
+                client_ca,
+                "holds no usable certificate authority",
+                "put the CA's PEM certificate there",
+            )]
+        })?;
     let mut config = ServerConfig::builder_with_provider(ring())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .expect("ring offers both versions")
@@ -108,16 +113,17 @@ fn mismatch(identity: &Identity) -> Problem {
 fn load_roots(ca: &Path) -> Result<RootCertStore, Problem> {
     let mut roots = RootCertStore::empty();
     for certificate in load_certificates(ca)? {
-        roots
-            .add(certificate)
-            .map_err(|_| Problem::new(ca, "holds a certificate that cannot be read", "put PEM certificates there"))?;
+        roots.add(certificate).map_err(|_| {
+            Problem::new(ca, "holds a certificate that cannot be read", "put PEM certificates there")
+        })?;
     }
     Ok(roots)
 }
 
 fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
-    let text = fs::read(path)
-        .map_err(|error| Problem::new(path, format!("cannot be read ({})", error.kind()), "restore the file"))?;
+    let text = fs::read(path).map_err(|error| {
+        Problem::new(path, format!("cannot be read ({})", error.kind()), "restore the file")
+    })?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
@@ -141,9 +147,17 @@ fn load_identity(identity: &Identity, clock: &dyn Clock) -> Result<Loaded, Vec<P
         let now = clock.now().as_second();
         let validity = certificate.validity();
         if now > validity.not_after.timestamp() {
-            problems.push(Problem::new(&identity.certificate, "has expired", "replace it by a new certificate"));
+            problems.push(Problem::new(
+                &identity.certificate,
+                "has expired",
+                "replace it by a new certificate",
+            ));
         } else if now < validity.not_before.timestamp() {
-            problems.push(Problem::new(&identity.certificate, "is not valid yet", "check the clock of this machine"));
+            problems.push(Problem::new(
+                &identity.certificate,
+                "is not valid yet",
+                "check the clock of this machine",
+            ));
         }
     }
     match CertifiedKey::from_der(chain.clone(), key.clone_key(), &ring()) {

@@ -8,8 +8,8 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    Catalogue, Category, Feed, FeedId, Field, FieldId, Form, Kind, NodeId, Pattern, Person, RecordId, RecordKind,
-    Required, Section, Sensitivity, Treatment, Tree, UNKNOWN_BIT,
+    Catalogue, Category, Feed, FeedId, Field, FieldId, Form, Kind, NodeId, Pattern, Person, RecordId,
+    RecordKind, Required, Section, Sensitivity, Treatment, Tree, UNKNOWN_BIT,
     tree::{Attribute, Namespace, Role},
 };
 use crate::pseudonym::KeyKind;
@@ -132,13 +132,22 @@ fn fault<T>(text: impl Into<String>) -> Result<T, Fault> {
 
 pub(super) fn load(text: &str) -> Result<Catalogue, Fault> {
     let file: File = toml::from_str(text).map_err(|error| Fault(error.to_string()))?;
-    let categories: Vec<Category> =
-        file.category.into_iter().map(|FileCategory { code, id, name }| Category { code, id, name }).collect();
+    let categories: Vec<Category> = file
+        .category
+        .into_iter()
+        .map(|FileCategory { code, id, name }| Category { code, id, name })
+        .collect();
 
     let mut records: Vec<RecordKind> = Vec::new();
     for record in &file.record {
         let person = record.person;
-        records.push(RecordKind { name: record.id.clone(), person, fields: Vec::new(), key: None, eckid: None });
+        records.push(RecordKind {
+            name: record.id.clone(),
+            person,
+            fields: Vec::new(),
+            key: None,
+            eckid: None,
+        });
     }
     let record_id = |name: &str| match file.record.iter().position(|record| record.id == name) {
         Some(index) => Ok(RecordId(u8::try_from(index).expect("few records"))),
@@ -194,7 +203,9 @@ pub(super) fn load(text: &str) -> Result<Catalogue, Fault> {
         let required = match entry.required {
             None => Required::No,
             Some(FileRequired::Word(word)) if word == "always" => Required::Always,
-            Some(FileRequired::Word(word)) => return fault(format!("{name}: required = {word:?} means nothing")),
+            Some(FileRequired::Word(word)) => {
+                return fault(format!("{name}: required = {word:?} means nothing"));
+            }
             Some(FileRequired::With { with }) => {
                 Required::With(with.iter().map(field_id).collect::<Result<_, _>>()?)
             }
@@ -271,7 +282,11 @@ fn key_kinds(
     paths: usize,
 ) -> Result<Vec<Option<KeyKind>>, Fault> {
     let Some(key_of) = key_of else {
-        return if kind == Kind::Key { fault(format!("{name}: a key of what?")) } else { Ok(vec![None; paths]) };
+        return if kind == Kind::Key {
+            fault(format!("{name}: a key of what?"))
+        } else {
+            Ok(vec![None; paths])
+        };
     };
     if key_of.len() != paths {
         return fault(format!("{name}: key_of and path differ in length"));
@@ -347,8 +362,8 @@ impl Builder<'_> {
             let number = u8::try_from(number).expect("few sections");
             let alone = section.records.len() == 1
                 && self.records[record_id(&section.records[0])?.index()].element == section.path;
-            let wrapper = (!alone)
-                .then(|| self.tree.child(root, &section.path, namespace, Role::Section(number)));
+            let wrapper =
+                (!alone).then(|| self.tree.child(root, &section.path, namespace, Role::Section(number)));
             let mut records = Vec::new();
             for record in &section.records {
                 let record = record_id(record)?;
@@ -386,7 +401,12 @@ impl Builder<'_> {
     }
 
     /// Puts a record's fields below its element, in the catalogue's order.
-    fn record_fields(&mut self, element: NodeId, record: RecordId, namespace: Namespace) -> Result<(), Fault> {
+    fn record_fields(
+        &mut self,
+        element: NodeId,
+        record: RecordId,
+        namespace: Namespace,
+    ) -> Result<(), Fault> {
         let mut order = 0;
         let mut turn_of: HashMap<FieldId, u16> = HashMap::new();
         for (field, placed) in self.fields.iter().zip(self.placed) {
@@ -474,7 +494,8 @@ mod tests {
             let results = field.name.starts_with("to") || field.name.starts_with("results_school");
             let secret = field.sensitivity == Sensitivity::Secret;
             if field.required != Required::No && !person && !addressing && !results && !secret {
-                let constant = field.constant.as_deref().unwrap_or_else(|| panic!("{} has no constant", field.name));
+                let constant =
+                    field.constant.as_deref().unwrap_or_else(|| panic!("{} has no constant", field.name));
                 assert_eq!(field.form.strict(constant).as_deref(), Some(constant), "{}", field.name);
             }
         }

@@ -224,11 +224,23 @@ mod tests {
     #[test]
     fn codes_and_numbers() {
         check(&form(Kind::Code, Some("in:0|0,3|1,2"), None), &[("0,3", Some("0,3")), ("0.3", None)]);
-        check(&form(Kind::Pgn, Some("digits:9"), None), &[("１１１222333", Some("111222333")), ("11122233", None)]);
-        check(&form(Kind::Postcode, Some("postcodenl"), None), &[("6971 vb", Some("6971VB")), ("6971", None)]);
+        check(
+            &form(Kind::Pgn, Some("digits:9"), None),
+            &[("１１１222333", Some("111222333")), ("11122233", None)],
+        );
+        check(
+            &form(Kind::Postcode, Some("postcodenl"), None),
+            &[("6971 vb", Some("6971VB")), ("6971", None)],
+        );
         check(&form(Kind::Code, Some("brin"), None), &[("99de", Some("99DE")), ("9DE", None)]);
-        check(&form(Kind::Code, Some("schooljaar"), None), &[("2026-2027", Some("2026-2027")), ("2026/27", None)]);
-        check(&form(Kind::Number, Some("decimal"), None), &[("-1.5", Some("-1.5")), ("1,5", None), (".5", None)]);
+        check(
+            &form(Kind::Code, Some("schooljaar"), None),
+            &[("2026-2027", Some("2026-2027")), ("2026/27", None)],
+        );
+        check(
+            &form(Kind::Number, Some("decimal"), None),
+            &[("-1.5", Some("-1.5")), ("1,5", None), (".5", None)],
+        );
     }
 
     #[test]

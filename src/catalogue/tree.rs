@@ -170,7 +170,13 @@ impl Tree {
     }
 
     /// The child of this name, made when it is not there yet.
-    pub(super) fn child_named(&mut self, parent: NodeId, name: &str, namespace: Namespace, role: Role) -> NodeId {
+    pub(super) fn child_named(
+        &mut self,
+        parent: NodeId,
+        name: &str,
+        namespace: Namespace,
+        role: Role,
+    ) -> NodeId {
         match self.descend(parent, namespace, name, 0) {
             Some((_, id)) => id,
             None => self.child(parent, name, namespace, role),

@@ -21,8 +21,12 @@ pub(super) fn run(file: &ConfigFile, clock: &dyn Clock) -> Result<(), ExitCode> 
         let shown = agreement.file.display();
         match config.agreements.in_force(&agreement.school, &agreement.recipient, today) {
             Ok(_) => {}
-            Err(NotInForce::Expired) => println!("{shown}: note: ended on {}; nothing is released", agreement.until),
-            Err(NotInForce::Future) => println!("{shown}: note: begins on {}; until then nothing is released", agreement.from),
+            Err(NotInForce::Expired) => {
+                println!("{shown}: note: ended on {}; nothing is released", agreement.until)
+            }
+            Err(NotInForce::Future) => {
+                println!("{shown}: note: begins on {}; until then nothing is released", agreement.from)
+            }
             Err(NotInForce::Missing) => {}
         }
     }

@@ -130,7 +130,8 @@ struct Pulled {
 async fn demonstrate(arguments: &Arguments, home: &Path, clock: &Arc<dyn Clock>) -> Result<bool, Trouble> {
     let shutdown = Shutdown::new();
     let registry = Registry::new();
-    let metrics = Arc::new(Metrics::new(&registry).map_err(|_| Trouble("metrics cannot be registered".into()))?);
+    let metrics =
+        Arc::new(Metrics::new(&registry).map_err(|_| Trouble("metrics cannot be registered".into()))?);
     let source = pupils::answer(arguments.pupils as usize, clock.as_ref());
     let settings = Settings { header_read: Duration::from_secs(10), connections: 64 };
 
@@ -181,11 +182,17 @@ async fn demonstrate(arguments: &Arguments, home: &Path, clock: &Arc<dyn Clock>)
     show_log(&entries);
     let seconds: f64 = pulled.values().map(|pulled| pulled.seconds).sum();
     let total = f64::from(arguments.pupils) * 2.0;
-    println!("Snelheid: {total:.0} leerlingen in {seconds:.2} s over mutual TLS, elk op schrift: {:.0} per seconde.\n", total / seconds);
+    println!(
+        "Snelheid: {total:.0} leerlingen in {seconds:.2} s over mutual TLS, elk op schrift: {:.0} per seconde.\n",
+        total / seconds
+    );
 
     let held = check(&before, &after, &pulled, &entries, arguments.pupils as usize);
     if !arguments.exit {
-        println!("De gateway draait door op https://{address}/uwlr; werkmap {}. Ctrl-C stopt.", home.display());
+        println!(
+            "De gateway draait door op https://{address}/uwlr; werkmap {}. Ctrl-C stopt.",
+            home.display()
+        );
         let _ = tokio::signal::ctrl_c().await;
     }
     shutdown.drain();
@@ -196,7 +203,11 @@ async fn demonstrate(arguments: &Arguments, home: &Path, clock: &Arc<dyn Clock>)
 }
 
 /// Working directory with a second supplier; the autorisatie header of each supplier.
-fn write_home(home: &Path, las: SocketAddr, clock: &dyn Clock) -> Result<BTreeMap<&'static str, String>, Trouble> {
+fn write_home(
+    home: &Path,
+    las: SocketAddr,
+    clock: &dyn Clock,
+) -> Result<BTreeMap<&'static str, String>, Trouble> {
     let ca = init::write_all(home, clock)?;
     let Issued { certificate, private_key } =
         ca.client("zuidzee.example").map_err(|_| Trouble("no certificate could be made".into()))?;
@@ -217,7 +228,8 @@ fn write_home(home: &Path, las: SocketAddr, clock: &dyn Clock) -> Result<BTreeMa
         let secrets: BTreeMap<String, String> =
             toml::from_str(&secrets).map_err(|_| Trouble("a secret cannot be read".into()))?;
         let parts = ["autorisatiesleutel", "klantcode", "klantnaam"];
-        let header: String = parts.iter().map(|part| format!("<{part}>{}</{part}>", secrets[*part])).collect();
+        let header: String =
+            parts.iter().map(|part| format!("<{part}>{}</{part}>", secrets[*part])).collect();
         headers.insert(supplier, header);
     }
     Ok(headers)
@@ -313,14 +325,19 @@ fn side_by_side(before: &[Record], after: &[Vec<Record>; 2]) {
     let pupil = pupils_of(before).next();
     let [noordzee, zuidzee] = after.each_ref().map(|records| pupils_of(records).next());
     println!("Eén leerling, drie gezichten:\n");
-    println!("  {:22} {:28} {:32} {:32}", "veld", "in het LAS", "bij Uitgeverij Noordzee", "bij Zuidzee Toetsen");
+    println!(
+        "  {:22} {:28} {:32} {:32}",
+        "veld", "in het LAS", "bij Uitgeverij Noordzee", "bij Zuidzee Toetsen"
+    );
     let catalogue = catalogue();
     for &field in &catalogue.record(catalogue.record_named("leerling")).fields {
         let field = catalogue.field(field);
-        let present = [pupil, noordzee, zuidzee].iter().flatten().any(|record| record.find(field.id).is_some());
+        let present =
+            [pupil, noordzee, zuidzee].iter().flatten().any(|record| record.find(field.id).is_some());
         if present {
             let name = field.name.trim_start_matches("leerling.");
-            let (las, north, south) = (shown(pupil, field, 28), shown(noordzee, field, 32), shown(zuidzee, field, 32));
+            let (las, north, south) =
+                (shown(pupil, field, 28), shown(noordzee, field, 32), shown(zuidzee, field, 32));
             println!("  {name:22} {las} {north} {south}");
         }
     }
@@ -356,8 +373,16 @@ fn show_log(entries: &[(Position, Leaf, Vec<Row>)]) {
     let first = entries.iter().find(|(_, leaf, rows)| leaf.kind == LeafKind::Disclosure && !rows.is_empty());
     let Some((position, leaf, rows)) = first else { return };
     let row = &rows[0];
-    println!("Op schrift voor er een byte vertrok (logregel {}, transactie {}):", position.0, Uuid::from_bytes(leaf.transaction));
-    println!("  school {}, overeenkomst sha256 {}…", String::from_utf8_lossy(&leaf.controller).trim_end_matches('\0'), hex::encode(&leaf.agreement[..8]));
+    println!(
+        "Op schrift voor er een byte vertrok (logregel {}, transactie {}):",
+        position.0,
+        Uuid::from_bytes(leaf.transaction)
+    );
+    println!(
+        "  school {}, overeenkomst sha256 {}…",
+        String::from_utf8_lossy(&leaf.controller).trim_end_matches('\0'),
+        hex::encode(&leaf.agreement[..8])
+    );
     println!("  {} leerlingen in dit blok, wortel {}…", leaf.rows, hex::encode(&leaf.inner_root[..8]));
     println!(
         "  de leerling hierboven: {} (geen naam, geen nummer), {} velden gegeven, {} onthouden\n",
@@ -387,7 +412,8 @@ fn check(
     let values: Vec<Vec<&str>> = after
         .iter()
         .map(|records| {
-            let items = records.iter().flat_map(|record| record.items().iter().map(move |item| record.value(item)));
+            let items =
+                records.iter().flat_map(|record| record.items().iter().map(move |item| record.value(item)));
             items.filter(|value| value.len() < 64).collect()
         })
         .collect();
@@ -404,7 +430,10 @@ fn check(
     let numbers: std::collections::HashSet<&str> = secret.iter().copied().collect();
     let checks = [
         ("elke leerling kwam aan, bij beide leveranciers", north.len() == pupils && south.len() == pupils),
-        ("elk pseudoniem is anders, ook dat van dezelfde leerling bij de ander", distinct.len() == 2 * pupils),
+        (
+            "elk pseudoniem is anders, ook dat van dezelfde leerling bij de ander",
+            distinct.len() == 2 * pupils,
+        ),
         (
             "geen BSN en geen leerlingnummer verliet de school",
             values.iter().flatten().all(|value| !numbers.contains(value) && Bsn::parse(value).is_err())
@@ -412,7 +441,11 @@ fn check(
         ),
         (
             "geen veld dat de overeenkomst niet noemt",
-            texts.iter().all(|text| !["<bsn>", "<emailadres>leerling", "<fotourl>", "<land>", "<postcodenl>"].iter().any(|tag| text.contains(tag))),
+            texts.iter().all(|text| {
+                !["<bsn>", "<emailadres>leerling", "<fotourl>", "<land>", "<postcodenl>"]
+                    .iter()
+                    .any(|tag| text.contains(tag))
+            }),
         ),
         ("elke verstrekking staat per leerling op schrift", rows == 2 * pupils),
         (

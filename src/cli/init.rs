@@ -27,7 +27,9 @@ pub(super) fn run(directory: &Path, clock: &dyn Clock) -> Result<(), ExitCode> {
         ExitCode::from(FAILED)
     })?;
     let shown = directory.display();
-    println!("{shown}: configuration, one school, one supplier, an agreement, development certificates and keys");
+    println!(
+        "{shown}: configuration, one school, one supplier, an agreement, development certificates and keys"
+    );
     println!("next: sluis check --config {shown}/sluis.toml");
     Ok(())
 }
@@ -51,7 +53,8 @@ pub(super) fn write_all(directory: &Path, clock: &dyn Clock) -> io::Result<Devel
     if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(io::ErrorKind::DirectoryNotEmpty.into());
     }
-    let make = |name: &str, mode: u32| DirBuilder::new().recursive(true).mode(mode).create(directory.join(name));
+    let make =
+        |name: &str, mode: u32| DirBuilder::new().recursive(true).mode(mode).create(directory.join(name));
     make("", 0o755)?;
     make("agreements", 0o755)?;
     make("certs", 0o755)?;

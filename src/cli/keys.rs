@@ -73,7 +73,13 @@ pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
             println!("{:6} {:10} {:>5}  {:8}  file", "school", "purpose", "epoch", "check");
             for key in ring.list() {
                 let file = key.file.display();
-                println!("{:6} {:10} {:>5}  {:8}  {file}", key.brin, key.purpose.as_str(), key.epoch, key.check_value);
+                println!(
+                    "{:6} {:10} {:>5}  {:8}  {file}",
+                    key.brin,
+                    key.purpose.as_str(),
+                    key.epoch,
+                    key.check_value
+                );
             }
         }
         Command::New { directory, school, purpose } => {

@@ -27,15 +27,21 @@ pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
             println!("  {} records, {} rows, {} deliveries", report.leaves, report.rows, report.deliveries);
             if report.unknown_outcomes + report.open > 0 {
                 let (unknown, open) = (report.unknown_outcomes, report.open);
-                println!("  {unknown} deliveries with unknown outcome, {open} without one yet: they count as disclosed");
+                println!(
+                    "  {unknown} deliveries with unknown outcome, {open} without one yet: they count as disclosed"
+                );
             }
             println!("  root {}", report.root);
             Ok(())
         }
         Err(error) => {
             match &error {
-                VerifyError::Tampered(_) => eprintln!("{error}; keep these files, and compare them with your copy"),
-                VerifyError::Unreadable(..) => eprintln!("{error}; name the `data` folder of the configuration"),
+                VerifyError::Tampered(_) => {
+                    eprintln!("{error}; keep these files, and compare them with your copy")
+                }
+                VerifyError::Unreadable(..) => {
+                    eprintln!("{error}; name the `data` folder of the configuration")
+                }
             }
             Err(ExitCode::from(error.exit_code()))
         }

@@ -62,7 +62,11 @@ impl Feed {
         })?;
         let recipient = config.recipient(&self.recipient).ok_or_else(|| {
             let known: Vec<_> = config.recipients.iter().map(|recipient| recipient.id.as_str()).collect();
-            unknown(format!("--recipient: {} is not configured; there is {}", self.recipient, known.join(", ")))
+            unknown(format!(
+                "--recipient: {} is not configured; there is {}",
+                self.recipient,
+                known.join(", ")
+            ))
         })?;
         let asked = Asked {
             school,

@@ -66,7 +66,10 @@ fn refused(error: minimise::Error<Infallible>) -> Error {
 fn table(delivery: &Delivery, summary: &Summary) {
     let agreement = delivery.agreement();
     let file = agreement.file.display();
-    println!("agreement {} version {}, {} to {}", agreement.id, agreement.version, agreement.from, agreement.until);
+    println!(
+        "agreement {} version {}, {} to {}",
+        agreement.id, agreement.version, agreement.from, agreement.until
+    );
     println!("{:36} {:>8} {:>8}  {:14} why", "field", "released", "withheld", "ruling");
     for field in catalogue().fields() {
         let released = summary.fields_released[field.id.index()];
@@ -79,7 +82,10 @@ fn table(delivery: &Delivery, summary: &Summary) {
         let why = why.replace("{file}", &file.to_string());
         println!("{:36} {:>8} {:>8}  {:14} {why}", field.name, released + constant, withheld, ruling);
     }
-    println!("{} pupils released, {} withheld, {} teachers", summary.released, summary.withheld, summary.staff);
+    println!(
+        "{} pupils released, {} withheld, {} teachers",
+        summary.released, summary.withheld, summary.staff
+    );
     for (event, times) in summary.events.iter() {
         println!("  {times} × {}", event.describe());
     }
@@ -98,7 +104,9 @@ fn explain(delivery: &Delivery, field: &Field, constant: bool) -> (&'static str,
     };
     let why = match line {
         Some(line) => line,
-        None if field.sensitivity == Sensitivity::Addressing => "names school and year, as the request does".into(),
+        None if field.sensitivity == Sensitivity::Addressing => {
+            "names school and year, as the request does".into()
+        }
         None if ruling == "pseudonymised" => "keys and ECK iDs never leave as they are".into(),
         None if ruling == "neutralised" && field.required != Required::No => {
             "no line in the agreement; the standard wants something here".into()

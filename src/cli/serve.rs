@@ -83,7 +83,12 @@ struct Parts {
 }
 
 impl Parts {
-    async fn serve(self, gateway: &Arc<Gateway>, file: &ConfigFile, clock: &Arc<dyn Clock>) -> io::Result<()> {
+    async fn serve(
+        self,
+        gateway: &Arc<Gateway>,
+        file: &ConfigFile,
+        clock: &Arc<dyn Clock>,
+    ) -> io::Result<()> {
         let settings =
             Settings { header_read: self.limits.header_read, connections: self.limits.connections };
         // The operations port outlives the drain, so that it can be watched.
@@ -95,7 +100,14 @@ impl Parts {
                 println!("operations on http://{}", listener.local_addr()?);
                 let handler = Arc::new(Operations::new(self.registry.clone(), Arc::clone(gateway)));
                 let metrics = Arc::clone(&self.metrics);
-                Some(tokio::spawn(serve(listener, None, settings, handler, metrics, operations_shutdown.clone())))
+                Some(tokio::spawn(serve(
+                    listener,
+                    None,
+                    settings,
+                    handler,
+                    metrics,
+                    operations_shutdown.clone(),
+                )))
             }
         };
         let listener = TcpListener::bind(self.listen).await?;
@@ -125,7 +137,12 @@ impl Parts {
     }
 
     /// Returns on SIGTERM or SIGINT; reloads on SIGHUP.
-    async fn signals(&self, gateway: &Arc<Gateway>, file: &ConfigFile, clock: &Arc<dyn Clock>) -> io::Result<()> {
+    async fn signals(
+        &self,
+        gateway: &Arc<Gateway>,
+        file: &ConfigFile,
+        clock: &Arc<dyn Clock>,
+    ) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;

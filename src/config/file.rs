@@ -242,7 +242,8 @@ impl Check<'_> {
         }
         // What is declared counts for agreements, also where something else about it is wrong.
         let brins: Vec<String> = file.school.iter().map(|school| school.brin.get_ref().clone()).collect();
-        let ids: Vec<String> = file.recipient.iter().map(|recipient| recipient.id.get_ref().clone()).collect();
+        let ids: Vec<String> =
+            file.recipient.iter().map(|recipient| recipient.id.get_ref().clone()).collect();
         let brins: Vec<&str> = brins.iter().map(String::as_str).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let schools: Vec<_> = file.school.into_iter().filter_map(|school| self.school(school)).collect();
@@ -278,7 +279,8 @@ impl Check<'_> {
         if !host {
             self.wrong(authority.span(), "the authority is no host name", "write a host name of your own");
         } else if name == "ketenid.nl" || name.ends_with(".ketenid.nl") {
-            let what = "pseudonyms of Sluis never stand under ketenid.nl, which belongs to the Nummervoorziening";
+            let what =
+                "pseudonyms of Sluis never stand under ketenid.nl, which belongs to the Nummervoorziening";
             self.wrong(authority.span(), what, "write a host name of your own");
         }
         name
@@ -296,7 +298,11 @@ impl Check<'_> {
 
     fn school(&mut self, school: FileSchool) -> Option<Arc<School>> {
         if !is_brin(school.brin.get_ref()) {
-            self.wrong(school.brin.span(), "the brin is none", "write two digits and two capitals, such as 99DE");
+            self.wrong(
+                school.brin.span(),
+                "the brin is none",
+                "write two digits and two capitals, such as 99DE",
+            );
         }
         if let Some(dependance) = &school.dependance {
             let digits = dependance.get_ref();
@@ -322,7 +328,8 @@ impl Check<'_> {
         let before = self.problems.len();
         let span = las.url.span();
         let url: Option<http::Uri> = las.url.get_ref().parse().ok();
-        let url = url.filter(|url| url.authority().is_some_and(|authority| !authority.as_str().contains('@')));
+        let url =
+            url.filter(|url| url.authority().is_some_and(|authority| !authority.as_str().contains('@')));
         let Some(url) = url else {
             self.wrong(span, "las.url is no address", "write it like https://las.example/uwlr");
             return None;
@@ -355,7 +362,11 @@ impl Check<'_> {
                 None
             }
             _ => {
-                self.wrong(span, "las.url is neither https nor http", "write it like https://las.example/uwlr");
+                self.wrong(
+                    span,
+                    "las.url is neither https nor http",
+                    "write it like https://las.example/uwlr",
+                );
                 None
             }
         };
@@ -381,7 +392,8 @@ impl Check<'_> {
                 return None;
             }
         };
-        let mend = "write autorisatiesleutel, klantcode and klantnaam, each of 1 to 64 characters, and nothing else";
+        let mend =
+            "write autorisatiesleutel, klantcode and klantnaam, each of 1 to 64 characters, and nothing else";
         let parsed: FileAuthorisation = match toml::from_str(&text) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -401,7 +413,8 @@ impl Check<'_> {
             klantnaam: Zeroizing::new(klantnaam),
         };
         let fits = |part: &str| (1..=64).contains(&part.chars().count());
-        if !(fits(&authorisation.sleutel) && fits(&authorisation.klantcode) && fits(&authorisation.klantnaam)) {
+        if !(fits(&authorisation.sleutel) && fits(&authorisation.klantcode) && fits(&authorisation.klantnaam))
+        {
             self.problems.push(Problem::new(path, "a part of the autorisatie is empty or too long", mend));
             return None;
         }
@@ -429,7 +442,8 @@ impl Check<'_> {
                 hex::decode_to_slice(digits, &mut bytes).ok().map(|()| CertificateMatch::Sha256(bytes))
             }
             (None, None, Some(oin)) => {
-                let shape = oin.len() == 20 && oin.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
+                let shape =
+                    oin.len() == 20 && oin.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
                 shape.then_some(CertificateMatch::Oin(oin))
             }
             _ => None,
@@ -466,7 +480,11 @@ impl Check<'_> {
                 self.problems.push(Problem::new(self.file, what, "remove one of the [[recipient]] tables"));
             } else if recipients[..index].iter().any(|other| other.certificate == recipient.certificate) {
                 let what = format!("recipient {} has the certificate of another", recipient.id);
-                self.problems.push(Problem::new(self.file, what, "give each recipient a certificate of its own"));
+                self.problems.push(Problem::new(
+                    self.file,
+                    what,
+                    "give each recipient a certificate of its own",
+                ));
             }
         }
     }

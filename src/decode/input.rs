@@ -53,7 +53,9 @@ impl Charset {
     /// The encoding of an XML declaration or `charset` parameter; nothing for one Sluis does not take.
     pub fn parse(label: &str) -> Option<Self> {
         match label.trim().trim_matches('"').to_ascii_lowercase().as_str() {
-            "iso-8859-1" | "iso8859-1" | "iso_8859-1" | "latin1" | "windows-1252" | "cp1252" => Some(Self::Latin1),
+            "iso-8859-1" | "iso8859-1" | "iso_8859-1" | "latin1" | "windows-1252" | "cp1252" => {
+                Some(Self::Latin1)
+            }
             "utf-16" | "utf-16le" | "utf-16be" => Some(Self::Utf16),
             "utf-8" | "utf8" | "us-ascii" | "ascii" => Some(Self::Utf8),
             _ => None,
@@ -184,7 +186,9 @@ impl<R: Read> Input<R> {
         let head = &self.raw[..self.raw_end];
         let (marked, mark) = match head {
             [0xEF, 0xBB, 0xBF, ..] => (Some(Charset::Utf8), 3),
-            [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => return Err(io::Error::other(Stop::Unsupported)),
+            [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => {
+                return Err(io::Error::other(Stop::Unsupported));
+            }
             [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => (Some(Charset::Utf16), 2),
             // UTF-16 without its mark: which byte order is a guess, and Sluis does not guess.
             [0, b'<', ..] | [b'<', 0, ..] => return Err(io::Error::other(Stop::Contradiction)),

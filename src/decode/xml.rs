@@ -73,12 +73,16 @@ impl fmt::Display for DecodeError {
             Kind::Character => "a character that XML 1.0 does not allow",
             Kind::Depth => "elements are nested deeper than limits.depth allows",
             Kind::Doctype => "a DOCTYPE; remove it, the standards use none",
-            Kind::Encoding => "bytes contradict the declared character encoding; declare the encoding that is used",
+            Kind::Encoding => {
+                "bytes contradict the declared character encoding; declare the encoding that is used"
+            }
             Kind::EncodingUnsupported => "an unsupported character encoding; use UTF-8, UTF-16 or ISO-8859-1",
             Kind::Entity => "an entity other than the five of XML; write the character itself",
             Kind::Io(_) => "the source broke off or could not be read",
             Kind::Name => "a name is longer than limits.name_bytes allows",
-            Kind::NotAMessage => "not a UWLR message or EDEXML file: the document element or SOAP body is unknown",
+            Kind::NotAMessage => {
+                "not a UWLR message or EDEXML file: the document element or SOAP body is unknown"
+            }
             Kind::NotWellFormed => "not well-formed XML",
             Kind::SecondRoot => "content after the document element, or a second message in the SOAP body",
             Kind::Size => "larger than limits.total_bytes allows",
@@ -391,7 +395,12 @@ impl<'s, S: Sink> Walk<'s, S> {
             }
         }
         match node.role {
-            Role::Body | Role::Document | Role::Fault | Role::Header | Role::Message(_) | Role::Section(_) => {}
+            Role::Body
+            | Role::Document
+            | Role::Fault
+            | Role::Header
+            | Role::Message(_)
+            | Role::Section(_) => {}
             Role::Envelope => self.push(Token::Envelope)?,
             Role::FaultCode => self.text.clear(),
             Role::Field => {
@@ -526,7 +535,8 @@ impl<'s, S: Sink> Walk<'s, S> {
             self.ignored -= 1;
             return Ok(());
         }
-        let Open { node: id, ends, .. } = self.open.pop().expect("the reader matches end tags with start tags");
+        let Open { node: id, ends, .. } =
+            self.open.pop().expect("the reader matches end tags with start tags");
         let node = self.tree.node(id);
         match node.role {
             Role::Field => {

@@ -21,8 +21,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::oneshot;
 
 use super::{
-    Recorded,
-    merkle,
+    Recorded, merkle,
     record::{Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row},
     storage::{DirStorage, Storage, is_segment},
     wal::{Damage, End, HEADER, Head, MAX_ROWS, SEGMENT_BYTES, Scanner, Step, segment_name},
@@ -41,7 +40,9 @@ const QUEUE: usize = 1024;
 #[non_exhaustive]
 pub enum Error {
     /// The log on disk is damaged; `sluis log verify` names where.
-    #[error("the log is damaged in {file} at byte {offset}; run `sluis log verify` and restore it from a copy")]
+    #[error(
+        "the log is damaged in {file} at byte {offset}; run `sluis log verify` and restore it from a copy"
+    )]
     Damaged {
         /// The segment.
         file: String,
@@ -347,7 +348,10 @@ fn recover(storage: &mut dyn Storage) -> Result<Found, Error> {
         let lost = end.tree.size() < head.size
             || (end.tree.size() == head.size && (end.tree.root() != head.root || end.link != head.link));
         if lost {
-            return Err(Error::Damaged { file: segments.last().cloned().unwrap_or_else(|| "wal".into()), offset: 0 });
+            return Err(Error::Damaged {
+                file: segments.last().cloned().unwrap_or_else(|| "wal".into()),
+                offset: 0,
+            });
         }
     }
     Ok(Found { end, length, cut, open })

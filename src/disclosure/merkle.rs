@@ -114,7 +114,8 @@ mod tests {
     #[test]
     fn the_salt_hides_the_rows() {
         let rows = [[1u8; 64], [2; 64]];
-        let root = |salt: u8, rows: &[[u8; 64]]| inner_root(&[salt; 32], rows.iter().map(<[u8; 64]>::as_slice));
+        let root =
+            |salt: u8, rows: &[[u8; 64]]| inner_root(&[salt; 32], rows.iter().map(<[u8; 64]>::as_slice));
         assert_ne!(root(1, &rows), root(2, &rows));
         assert_ne!(root(1, &rows), root(1, &[rows[1], rows[0]]));
         assert_ne!(root(1, &[rows[0], rows[0]]), root(1, &[rows[0]]));

@@ -461,7 +461,10 @@ mod tests {
         assert_eq!(bytes[..8], [1, 0, 1, 2, 1, 2, 3, 4]);
         assert_eq!(&bytes[8..16], b"99DE00\0\0");
         assert_eq!(bytes[16..28], [0x11; 12]);
-        assert_eq!((bytes[60], bytes[96], bytes[136], bytes[140], bytes[144]), (0x22, 0x33, 0x44, 0x55, 0x66));
+        assert_eq!(
+            (bytes[60], bytes[96], bytes[136], bytes[140], bytes[144]),
+            (0x22, 0x33, 0x44, 0x55, 0x66)
+        );
         assert_eq!((bytes[160], bytes[191], bytes[224], bytes[255]), (0x77, 0x77, 0x88, 0x88));
         assert_eq!(Leaf::from_bytes(&bytes).unwrap(), leaf);
     }

@@ -167,7 +167,8 @@ pub(super) fn list_segments(directory: &Path) -> io::Result<Vec<String>> {
 
 /// Whether a name is one of a segment.
 pub(super) fn is_segment(name: &str) -> bool {
-    name.strip_suffix(".wal").is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
+    name.strip_suffix(".wal")
+        .is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// A disk that fails on demand, for tests.

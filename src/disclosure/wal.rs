@@ -91,7 +91,8 @@ impl End {
 
     /// The text of the head file.
     pub(super) fn head(&self) -> String {
-        let body = format!("{}\n{}\n{}\n", self.tree.size(), hex::encode(self.tree.root()), hex::encode(self.link));
+        let body =
+            format!("{}\n{}\n{}\n", self.tree.size(), hex::encode(self.tree.root()), hex::encode(self.link));
         let crc = crc32fast::hash(body.as_bytes());
         format!("{body}{crc:08x}\n")
     }
@@ -235,7 +236,8 @@ impl<R: Read> Scanner<R> {
             }
         }
         let unions = rows.iter().fold((0, 0), |(r, w), row| (r | row.released, w | row.withheld));
-        let matches = leaf.rows as usize == rows.len() && (rows.is_empty() || unions == (leaf.released, leaf.withheld));
+        let matches =
+            leaf.rows as usize == rows.len() && (rows.is_empty() || unions == (leaf.released, leaf.withheld));
         matches.then_some(Frame { leaf, rows, end: 0 })
     }
 }

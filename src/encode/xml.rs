@@ -59,7 +59,8 @@ impl XmlEncoder {
         let holds = |section: &crate::catalogue::Section| {
             section.records.iter().any(|&(kind, _)| kind == record.kind)
         };
-        let section = feed.sections.iter().position(holds).expect("the feed has a section for each of its records");
+        let section =
+            feed.sections.iter().position(holds).expect("the feed has a section for each of its records");
         if self.section != Some(section) {
             self.end_section(out);
             if let Some(wrapper) = feed.sections[section].wrapper {

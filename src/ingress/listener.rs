@@ -139,7 +139,10 @@ async fn requests<H, S>(
         async move {
             if is_ambiguous(&request) {
                 metrics.connection_refused(ConnectionRefusal::Framing);
-                return Ok::<_, io::Error>(problem_details::closing(StatusCode::BAD_REQUEST, "ambiguous-request"));
+                return Ok::<_, io::Error>(problem_details::closing(
+                    StatusCode::BAD_REQUEST,
+                    "ambiguous-request",
+                ));
             }
             let chunked = request.headers().contains_key(TRANSFER_ENCODING);
             let mut response = handler.handle(peer, request).await;

@@ -56,8 +56,12 @@ impl Operation {
                 "http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens/leerkrachten_verzoek"
             }
             Self::HaalLeerlinggegevens => "HaalLeerlinggegevens",
-            Self::HaalLeerlingen => "http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens/leerlingen_verzoek",
-            Self::HaalStructuur => "http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens/structuur_verzoek",
+            Self::HaalLeerlingen => {
+                "http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens/leerlingen_verzoek"
+            }
+            Self::HaalStructuur => {
+                "http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens/structuur_verzoek"
+            }
         }
     }
 
@@ -258,7 +262,8 @@ impl Collector {
             (Some(body), None) => (body, "verzoek", body.root),
             (None, Some(results)) => {
                 let school = self.catalogue.record_named("results_school");
-                let school = results.iter().find(|record| record.kind == school).ok_or(RequestError::School)?;
+                let school =
+                    results.iter().find(|record| record.kind == school).ok_or(RequestError::School)?;
                 (school, "results_school", self.catalogue.feed(self.results_feed).root)
             }
             _ => return Err(RequestError::Operation),
@@ -297,7 +302,8 @@ impl Collector {
             presented,
             schooljaar: strict("schooljaar")?,
             brin,
-            dependance: said("dependancecode").map_or_else(|| "00".into(), |value| digits::normalise(value).into()),
+            dependance: said("dependancecode")
+                .map_or_else(|| "00".into(), |value| digits::normalise(value).into()),
             schoolkey,
             xsdversie: strict("xsdversie")?.unwrap_or_else(|| "2.2".into()),
             gegevenssetid,

@@ -60,9 +60,13 @@ impl Event {
     /// What it means, for people.
     pub fn describe(self) -> &'static str {
         match self {
-            Self::DanglingReference => "reference to a group or vestiging that is not in the document: withheld",
+            Self::DanglingReference => {
+                "reference to a group or vestiging that is not in the document: withheld"
+            }
             Self::DuplicateEckId => "ECK iD that another person in the document has too",
-            Self::DuplicateElement => "element that may stand only once: the first counts, the rest is withheld",
+            Self::DuplicateElement => {
+                "element that may stand only once: the first counts, the rest is withheld"
+            }
             Self::DuplicateKey => "key that another record has too: the second record is withheld",
             Self::IdentityMissing => "person without a valid identifier to make a pseudonym from: withheld",
             Self::IdentifierInText => "value that holds an identifier or a BSN-like number: withheld",

@@ -35,12 +35,12 @@ impl<O: Outlet> Minimiser<'_, O> {
             }
             self.seen.insert_identifier(&key);
         }
-        if let Some(eckid) = kind.eckid.and_then(|eckid| record.find(eckid)).filter(|eckid| !eckid.is_empty()) {
+        if let Some(eckid) = kind.eckid.and_then(|eckid| record.find(eckid)).filter(|eckid| !eckid.is_empty())
+        {
             if !self.seen.insert("eckid", eckid) {
                 self.summary.events.count(Event::DuplicateEckId, 1);
                 // Elsewhere the duplicate does no harm: what leaves is made from the key.
-                pending.withheld |=
-                    self.scope.pass_eckid || self.scope.identity == IdentitySource::EckId;
+                pending.withheld |= self.scope.pass_eckid || self.scope.identity == IdentitySource::EckId;
             }
             self.seen.insert_identifier(eckid);
         }
@@ -73,7 +73,9 @@ impl<O: Outlet> Minimiser<'_, O> {
         let emitted = match identity {
             Some(identity) => {
                 row.handle = self.scope.log_keys.subject_handle(&identity);
-                !withheld && self.scope.rulings.covers(record.kind) && self.emit_known(&record, &identity, &mut row)
+                !withheld
+                    && self.scope.rulings.covers(record.kind)
+                    && self.emit_known(&record, &identity, &mut row)
             }
             None => false,
         };
@@ -124,10 +126,7 @@ impl<O: Outlet> Minimiser<'_, O> {
         }
         row.tag = self.scope.log_keys.recipient_tag(self.scope.recipient, &pseudonym);
         let from = self.out.len();
-        self.encoder
-            .as_mut()
-            .expect("the document is open")
-            .record(&self.ruled, &mut self.out);
+        self.encoder.as_mut().expect("the document is open").record(&self.ruled, &mut self.out);
         let mut mac = self.scope.log_keys.content_mac();
         mac.update(&self.out.as_bytes()[from..]);
         row.mac = mac.finish();
@@ -151,7 +150,9 @@ impl<O: Outlet> Minimiser<'_, O> {
             (IdentitySource::Pgn, Person::Leerling) => {
                 let number = ["leerling.bsn", "leerling.onderwijsnummer", "leerling.sofinummer"]
                     .into_iter()
-                    .find_map(|name| record.find(self.catalogue.field_named(name)).filter(|v| !v.is_empty()))?;
+                    .find_map(|name| {
+                        record.find(self.catalogue.field_named(name)).filter(|v| !v.is_empty())
+                    })?;
                 Some(Identity::Pgn(Pgn::parse(number).ok()?))
             }
         }

@@ -2,7 +2,9 @@
 
 use super::{Event, Scope, Summary};
 use crate::{
-    catalogue::{Catalogue, FeedId, Field, FieldId, Kind, NodeId, Required, Treatment, UNKNOWN_BIT, catalogue},
+    catalogue::{
+        Catalogue, FeedId, Field, FieldId, Kind, NodeId, Required, Treatment, UNKNOWN_BIT, catalogue,
+    },
     policy::{Ruling, generalise},
     pseudonym::{KeyKind, Pseudonym, PupilKey, Seen, digits, holds_elfproef_number},
     record::Record,
@@ -134,7 +136,10 @@ impl Ruler {
         summary.fields_withheld[field.id.index()] += 1;
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one recursion over one record; a struct would only rename them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one recursion over one record; a struct would only rename them"
+    )]
     fn level(
         &mut self,
         context: &Context<'_, '_>,
@@ -204,8 +209,11 @@ impl Ruler {
                 Ruling::Withhold => false,
                 // The school is known by its BRIN; its key in the LAS says no more, and no line asks for it.
                 Ruling::Pass if field.id == self.schoolkey && record.find(self.brincode).is_some() => false,
-                Ruling::Generalise(treatment) => coarser(field, treatment, value, summary)
-                    .is_some_and(|value| push_text(context, field, item.node, item.attribute, &value, out, summary)),
+                Ruling::Generalise(treatment) => {
+                    coarser(field, treatment, value, summary).is_some_and(|value| {
+                        push_text(context, field, item.node, item.attribute, &value, out, summary)
+                    })
+                }
                 Ruling::Pass => match field.form.strict(value) {
                     Some(value) => push_text(context, field, item.node, item.attribute, &value, out, summary),
                     None => {
@@ -216,7 +224,16 @@ impl Ruler {
                 Ruling::Pseudonymise => match key_of {
                     Some(kind) => {
                         let own = self.catalogue.record(record.kind).key == Some(field.id);
-                        self.token(context, field, own, kind, (item.node, item.attribute), value, out, summary)
+                        self.token(
+                            context,
+                            field,
+                            own,
+                            kind,
+                            (item.node, item.attribute),
+                            value,
+                            out,
+                            summary,
+                        )
                     }
                     None => match context.pseudonym {
                         Some(pseudonym) if field.kind != Kind::Eckid => {
@@ -317,9 +334,11 @@ fn holds(catalogue: &Catalogue, feed: FeedId, kind: KeyKind) -> bool {
         KeyKind::SamengesteldeGroep => "samengestelde_groep",
         KeyKind::Vestiging => "vestiging",
     };
-    catalogue.feed(feed).sections.iter().any(|section| {
-        section.records.iter().any(|&(id, _)| catalogue.record(id).name == record)
-    })
+    catalogue
+        .feed(feed)
+        .sections
+        .iter()
+        .any(|section| section.records.iter().any(|&(id, _)| catalogue.record(id).name == record))
 }
 
 fn coarser(field: &Field, treatment: Treatment, value: &str, summary: &mut Summary) -> Option<String> {

@@ -164,7 +164,12 @@ impl Agreements {
     /// # Errors
     ///
     /// [`NotInForce`]: nothing may be released.
-    pub fn in_force(&self, school: &str, recipient: &str, today: Date) -> Result<&Arc<Agreement>, NotInForce> {
+    pub fn in_force(
+        &self,
+        school: &str,
+        recipient: &str,
+        today: Date,
+    ) -> Result<&Arc<Agreement>, NotInForce> {
         let mut reason = NotInForce::Missing;
         for agreement in self.0.iter().filter(|a| a.school == school && a.recipient == recipient) {
             if today < agreement.from {
@@ -192,14 +197,23 @@ fn contradiction(new: &Agreement, other: &Agreement) -> Option<Problem> {
     }
     let parties = new.school == other.school && new.recipient == other.recipient;
     (parties && new.from <= other.until && other.from <= new.until).then(|| {
-        let what = format!("contradicts {shown}: both are in force for the same school and recipient on some day");
-        Problem::new(&new.file, what, "let the older one end the day before the newer begins, or make them one")
+        let what =
+            format!("contradicts {shown}: both are in force for the same school and recipient on some day");
+        Problem::new(
+            &new.file,
+            what,
+            "let the older one end the day before the newer begins, or make them one",
+        )
     })
 }
 
 fn read(path: &Path, schools: &[&str], recipients: &[&str]) -> Result<Agreement, Vec<Problem>> {
     let text = fs::read_to_string(path).map_err(|error| {
-        vec![Problem::new(path, format!("cannot be read ({})", error.kind()), "give Sluis access to the file")]
+        vec![Problem::new(
+            path,
+            format!("cannot be read ({})", error.kind()),
+            "give Sluis access to the file",
+        )]
     })?;
     parse(&text, path, schools, recipients)
 }
@@ -209,7 +223,12 @@ fn read(path: &Path, schools: &[&str], recipients: &[&str]) -> Result<Agreement,
 /// # Errors
 ///
 /// Every problem in it.
-pub fn parse(text: &str, path: &Path, schools: &[&str], recipients: &[&str]) -> Result<Agreement, Vec<Problem>> {
+pub fn parse(
+    text: &str,
+    path: &Path,
+    schools: &[&str],
+    recipients: &[&str],
+) -> Result<Agreement, Vec<Problem>> {
     let file: File = toml::from_str(text).map_err(|error| vec![toml_problem(path, text, &error)])?;
     let lines = Lines::new(text);
     let mut problems = Vec::new();
@@ -225,10 +244,15 @@ pub fn parse(text: &str, path: &Path, schools: &[&str], recipients: &[&str]) -> 
         wrong(file.recipient.span(), what, "add a [[recipient]] with this id, or correct it".into());
     }
     let word = |text: &str| {
-        (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     if !word(file.id.get_ref()) {
-        wrong(file.id.span(), "the id is no word of letters, digits and hyphens".into(), "shorten or mend it".into());
+        wrong(
+            file.id.span(),
+            "the id is no word of letters, digits and hyphens".into(),
+            "shorten or mend it".into(),
+        );
     }
     if !word(file.purpose.get_ref()) {
         let mend = "name one purpose in one word, such as \"leermiddelen\"".into();
@@ -236,7 +260,12 @@ pub fn parse(text: &str, path: &Path, schools: &[&str], recipients: &[&str]) -> 
     }
     let day = |value: &toml::value::Datetime| {
         let date = value.date.filter(|_| value.time.is_none())?;
-        Date::new(i16::try_from(date.year).ok()?, i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?).ok()
+        Date::new(
+            i16::try_from(date.year).ok()?,
+            i8::try_from(date.month).ok()?,
+            i8::try_from(date.day).ok()?,
+        )
+        .ok()
     };
     let valid = (day(&file.valid.get_ref().from), day(&file.valid.get_ref().until));
     match valid {
@@ -271,7 +300,11 @@ pub fn parse(text: &str, path: &Path, schools: &[&str], recipients: &[&str]) -> 
             Ok((field, treatment)) => {
                 let again = release.insert(field, Release { treatment, line: lines.of(name.span().start) });
                 if again.is_some() {
-                    wrong(name.span(), "another line names the same field".into(), "remove one of them".into());
+                    wrong(
+                        name.span(),
+                        "another line names the same field".into(),
+                        "remove one of them".into(),
+                    );
                 }
             }
             Err((what, mend)) => wrong(name.span(), what, mend),
@@ -310,12 +343,17 @@ fn line(name: &str, asked: &str, basis: Basis) -> Result<(String, Treatment), (S
         return Err((format!("field {name} does not exist"), mend));
     };
     let words = |treatments: &[Treatment]| {
-        treatments.iter().map(|treatment| format!("\"{}\"", treatment.as_str())).collect::<Vec<_>>().join(", ")
+        treatments
+            .iter()
+            .map(|treatment| format!("\"{}\"", treatment.as_str()))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     if field.treatments.is_empty() {
         return Err((format!("field {name} is never released"), "remove the line".into()));
     }
-    let Some(treatment) = Treatment::parse(asked).filter(|treatment| field.treatments.contains(treatment)) else {
+    let Some(treatment) = Treatment::parse(asked).filter(|treatment| field.treatments.contains(treatment))
+    else {
         let what = format!("field {name} cannot be treated as \"{asked}\"");
         return Err((what, format!("choose from {}", words(&field.treatments))));
     };
@@ -356,7 +394,10 @@ pseudonym = { domain = "recipient" }
     #[test]
     fn the_sample_of_the_contract_is_read() {
         let agreement = check(GOOD).unwrap();
-        assert_eq!(agreement.release["leerling.geboortedatum"], Release { treatment: Treatment::Year, line: 15 });
+        assert_eq!(
+            agreement.release["leerling.geboortedatum"],
+            Release { treatment: Treatment::Year, line: 15 }
+        );
         assert_eq!(agreement.domain, PseudonymDomain::Recipient);
     }
 
@@ -365,8 +406,16 @@ pseudonym = { domain = "recipient" }
         for (from, to, expected) in [
             ("\"99DE\"", "\"99DX\"", "a.toml:4: school 99DX is not configured"),
             ("\"noordzee\"", "\"noordze\"", "a.toml:5: recipient noordze is not configured"),
-            ("roepnaam\"", "roepnam\"", "a.toml:14: field leerling.roepnam does not exist; did you mean leerling.roepnaam?"),
-            ("\"year\"", "\"initial\"", "a.toml:15: field leerling.geboortedatum cannot be treated as \"initial\""),
+            (
+                "roepnaam\"",
+                "roepnam\"",
+                "a.toml:14: field leerling.roepnam does not exist; did you mean leerling.roepnaam?",
+            ),
+            (
+                "\"year\"",
+                "\"initial\"",
+                "a.toml:15: field leerling.geboortedatum cannot be treated as \"initial\"",
+            ),
             ("\"leerling.roepnaam\"      =", "\"leerling.bsn\" =", "a.toml:14: field leerling.bsn is a PGN"),
             ("\"leerling.roepnaam\"      =", "\"leerling.toevoegingen\" =", "is never released"),
             ("2027-07-31", "2025-07-31", "a.toml:10: it ends before it begins"),
@@ -407,7 +456,13 @@ pseudonym = { domain = "recipient" }
         write("leesmij.txt", "no agreement");
         let problems = Agreements::load(dir.path(), &["99DE"], &["noordzee"]).unwrap_err();
         assert!(problems[0].to_string().contains("contradicts"), "{problems:?}");
-        write("b.toml", &GOOD.replace("version   = 1", "version = 2").replace("2026-08-01", "2027-08-01").replace("2027-07-31", "2028-07-31"));
+        write(
+            "b.toml",
+            &GOOD
+                .replace("version   = 1", "version = 2")
+                .replace("2026-08-01", "2027-08-01")
+                .replace("2027-07-31", "2028-07-31"),
+        );
         assert_eq!(Agreements::load(dir.path(), &["99DE"], &["noordzee"]).unwrap().all().len(), 2);
     }
 }

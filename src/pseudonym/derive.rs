@@ -132,19 +132,16 @@ impl Pseudonymiser {
         let era = epoch.to_be_bytes();
         let label: &[u8] = b"sluis/v1/eckid";
         let eckid: Zeroizing<[u8; 64]> = match domain {
-            PseudonymDomain::Chain { chain, sector } => subkey(
-                root,
-                &[label, brin.as_bytes(), b"chain", chain.as_bytes(), sector.as_bytes(), &era],
-            ),
+            PseudonymDomain::Chain { chain, sector } => {
+                subkey(root, &[label, brin.as_bytes(), b"chain", chain.as_bytes(), sector.as_bytes(), &era])
+            }
             PseudonymDomain::PassEckId | PseudonymDomain::Recipient => {
                 subkey(root, &[label, brin.as_bytes(), b"recipient", recipient.as_bytes(), &era])
             }
         };
         // Tokens always belong to one recipient: a chain shares the ECK iD and nothing more.
-        let token: Zeroizing<[u8; 64]> = subkey(
-            root,
-            &[b"sluis/v1/token", brin.as_bytes(), b"recipient", recipient.as_bytes(), &era],
-        );
+        let token: Zeroizing<[u8; 64]> =
+            subkey(root, &[b"sluis/v1/token", brin.as_bytes(), b"recipient", recipient.as_bytes(), &era]);
         Ok(Self {
             eckid: hmac::Key::new(hmac::HMAC_SHA512, eckid.as_slice()),
             siv: Siv::new(&token),

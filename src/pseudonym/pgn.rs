@@ -113,7 +113,15 @@ mod tests {
 
     #[test]
     fn the_eleven_test() {
-        for valid in ["063138219", "999990019", "111222333", "999990020", "999999990", "123456782", "１１１２２２３３３"] {
+        for valid in [
+            "063138219",
+            "999990019",
+            "111222333",
+            "999990020",
+            "999999990",
+            "123456782",
+            "１１１２２２３３３",
+        ] {
             assert!(Bsn::parse(valid).is_ok(), "{valid}");
             assert!(Onderwijsnummer::parse(valid).is_err(), "{valid}");
         }

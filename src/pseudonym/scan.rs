@@ -140,7 +140,8 @@ impl Seen {
 
     fn word(&self, word: &str) -> Option<(usize, [u8; 6])> {
         let word = digits::normalise(word);
-        let word = if word.bytes().all(|byte| byte.is_ascii_digit()) { word.trim_start_matches('0') } else { &word };
+        let word =
+            if word.bytes().all(|byte| byte.is_ascii_digit()) { word.trim_start_matches('0') } else { &word };
         (word.len() >= SHORTEST).then(|| self.print("", word.chars().flat_map(char::to_lowercase)))
     }
 
@@ -156,7 +157,8 @@ impl Seen {
     /// Upper and lower case, scripts of digits and leading zeros make no difference. Identifiers of fewer than four
     /// characters are not looked for.
     pub fn contains_identifier(&self, value: &str) -> bool {
-        let known = |word: &str| self.word(word).is_some_and(|(shard, print)| self.shards[shard].contains(print));
+        let known =
+            |word: &str| self.word(word).is_some_and(|(shard, print)| self.shards[shard].contains(print));
         if known(value) {
             return true;
         }

@@ -79,7 +79,8 @@ fn nothing_planted_comes_out_of_the_commands() {
             let ran = home.minimise("99DE", document.as_bytes());
             assert_clean("standard output", ran.out.as_bytes());
             assert_clean("standard error", ran.err.as_bytes());
-            let ran = home.run(&["preview", "--school", "99DE", "--recipient", "noordzee", "--input", "input.xml"]);
+            let ran =
+                home.run(&["preview", "--school", "99DE", "--recipient", "noordzee", "--input", "input.xml"]);
             assert_clean("the preview", ran.out.as_bytes());
             assert_clean("what preview says", ran.err.as_bytes());
         }
@@ -96,9 +97,16 @@ fn nothing_planted_comes_out_of_the_gateway() {
         let got = post(&home, &served, &request(&home, "leerlinggegevens_verzoek", ASK));
         assert_clean("the answer", got.text.as_bytes());
         // A supplier can plant values too.
-        let body = request(&home, "leerlinggegevens_verzoek", &format!("{ASK}<kanarie>999990019</kanarie>{damage}"));
+        let body =
+            request(&home, "leerlinggegevens_verzoek", &format!("{ASK}<kanarie>999990019</kanarie>{damage}"));
         assert_clean("a fault", post(&home, &served, &body).text.as_bytes());
-        let results = request(&home, "leerresultaten_verzoek", &format!("<school>{ASK}</school><toetsafnames><toetsafname><leerlingid>763412</leerlingid></toetsafname></toetsafnames>{damage}"));
+        let results = request(
+            &home,
+            "leerresultaten_verzoek",
+            &format!(
+                "<school>{ASK}</school><toetsafnames><toetsafname><leerlingid>763412</leerlingid></toetsafname></toetsafnames>{damage}"
+            ),
+        );
         assert_clean("a fault", post(&home, &served, &results).text.as_bytes());
         assert_clean("the metrics", served.operations("/metrics").1.as_bytes());
         assert_clean("what the process said", served.stop().as_bytes());

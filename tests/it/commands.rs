@@ -15,10 +15,13 @@ fn a_fresh_directory_is_in_order() {
     let home = Home::new();
     let ran = home.run(&["check"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    for file in ["certs/ca.pem", "certs/gateway.pem", "certs/gateway.key", "certs/noordzee.pem", "certs/noordzee.key"] {
+    for file in
+        ["certs/ca.pem", "certs/gateway.pem", "certs/gateway.key", "certs/noordzee.pem", "certs/noordzee.key"]
+    {
         assert!(home.path(file).exists(), "{file}");
     }
-    for secret in ["certs/gateway.key", "certs/noordzee.key", "secrets/noordzee.toml", "keys/99DE.log.1.key"] {
+    for secret in ["certs/gateway.key", "certs/noordzee.key", "secrets/noordzee.toml", "keys/99DE.log.1.key"]
+    {
         assert_eq!(fs::metadata(home.path(secret)).unwrap().permissions().mode() & 0o777, 0o600, "{secret}");
     }
     let again = home.run(&["init", "."]);
@@ -29,8 +32,12 @@ fn a_fresh_directory_is_in_order() {
 #[test]
 fn check_names_every_problem_with_file_line_and_mend() {
     let home = Home::new();
-    home.edit("sluis.toml", |text| text.replace("certs/ca.pem", "certs/weg.pem").replace("https://las", "http://las"));
-    home.edit("agreements/99DE-noordzee-rekenroute.toml", |text| text.replace("leerling.roepnaam", "leerling.roepnam"));
+    home.edit("sluis.toml", |text| {
+        text.replace("certs/ca.pem", "certs/weg.pem").replace("https://las", "http://las")
+    });
+    home.edit("agreements/99DE-noordzee-rekenroute.toml", |text| {
+        text.replace("leerling.roepnaam", "leerling.roepnam")
+    });
     fs::set_permissions(home.path("keys/99DE.log.1.key"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(home.path("secrets/noordzee.toml"), fs::Permissions::from_mode(0o640)).unwrap();
     let ran = home.run(&["check"]);
@@ -75,7 +82,9 @@ fn secrets_are_never_quoted() {
     let home = Home::new();
     let secret = fs::read_to_string(home.path("secrets/noordzee.toml")).unwrap();
     let secret = secret.split('"').nth(1).unwrap().to_owned();
-    home.edit("secrets/noordzee.toml", |text| text.replace("autorisatiesleutel = \"", "autorisatiesleutel = 7\""));
+    home.edit("secrets/noordzee.toml", |text| {
+        text.replace("autorisatiesleutel = \"", "autorisatiesleutel = 7\"")
+    });
     let ran = home.run(&["check"]);
     assert_eq!(ran.code, 1);
     assert!(!ran.err.contains(&secret), "{}", ran.err);
@@ -104,14 +113,26 @@ fn a_file_appears_only_when_it_is_complete() {
     let home = Home::new();
     let whole = feed(PUPIL);
     fs::write(home.path("in.xml"), &whole).unwrap();
-    let arguments = ["minimise", "--school", "99DE", "--recipient", "noordzee", "--input", "in.xml", "--output", "uit.xml"];
+    let arguments = [
+        "minimise",
+        "--school",
+        "99DE",
+        "--recipient",
+        "noordzee",
+        "--input",
+        "in.xml",
+        "--output",
+        "uit.xml",
+    ];
     let ran = home.run(&arguments);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let out = fs::read_to_string(home.path("uit.xml")).unwrap();
     assert!(out.contains("Jip") && !out.contains("999990019") && !out.contains("100001"));
     fs::remove_file(home.path("uit.xml")).unwrap();
 
-    let pupils: String = (0..600).map(|i| format!("<leerling key=\"{}\"><roepnaam>J</roepnaam></leerling>", 200_000 + i)).collect();
+    let pupils: String = (0..600)
+        .map(|i| format!("<leerling key=\"{}\"><roepnaam>J</roepnaam></leerling>", 200_000 + i))
+        .collect();
     let long = feed(&format!("<leerlingen>{pupils}</leerlingen>"));
     fs::write(home.path("in.xml"), &long[..long.len() - 40]).unwrap();
     let ran = home.run(&arguments);
@@ -121,7 +142,11 @@ fn a_file_appears_only_when_it_is_complete() {
     assert!(!home.path(".uit.xml.partial").exists());
     let verified = home.run(&["log", "verify", "data"]);
     assert_eq!(verified.code, 0, "{}", verified.err);
-    assert!(verified.out.contains("2 deliveries"), "what left before the break is on record: {}", verified.out);
+    assert!(
+        verified.out.contains("2 deliveries"),
+        "what left before the break is on record: {}",
+        verified.out
+    );
 }
 
 #[test]
@@ -139,7 +164,15 @@ fn the_status_says_what_happened() {
     assert_eq!(home.minimise("99XX", b"").code, 2, "a school that is not configured");
     assert_eq!(home.run(&["minimise", "--school", "99DE"]).code, 2);
     home.edit("agreements/99DE-noordzee-rekenroute.toml", |text| {
-        text.lines().map(|l| if l.starts_with("valid") { "valid = { from = 2020-08-01, until = 2021-07-31 }\n".to_owned() } else { format!("{l}\n") }).collect()
+        text.lines()
+            .map(|l| {
+                if l.starts_with("valid") {
+                    "valid = { from = 2020-08-01, until = 2021-07-31 }\n".to_owned()
+                } else {
+                    format!("{l}\n")
+                }
+            })
+            .collect()
     });
     let ran = home.minimise("99DE", feed(PUPIL).as_bytes());
     assert_eq!(ran.code, 3);
@@ -160,8 +193,14 @@ fn preview_says_what_and_why_and_leaves_no_trace() {
         let found = ran.out.lines().find(|line| line.split_whitespace().next() == Some(field));
         found.unwrap_or_else(|| panic!("{field} in {}", ran.out)).to_owned()
     };
-    assert!(line("leerling.roepnaam").contains("released") && line("leerling.roepnaam").contains("rekenroute.toml:18"));
-    assert!(line("leerling.bsn").contains("withheld") && line("leerling.bsn").contains("no line in the agreement"));
+    assert!(
+        line("leerling.roepnaam").contains("released")
+            && line("leerling.roepnaam").contains("rekenroute.toml:18")
+    );
+    assert!(
+        line("leerling.bsn").contains("withheld")
+            && line("leerling.bsn").contains("no line in the agreement")
+    );
     assert!(line("leerling.key").contains("pseudonymised"));
     assert!(!ran.out.contains("Jip") && !ran.out.contains("999990019"), "no values: {}", ran.out);
     assert!(!home.path("data/wal").exists());

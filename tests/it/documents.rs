@@ -1,10 +1,6 @@
 //! Golden documents, and what must make no difference.
 
-use std::{
-    convert::Infallible,
-    io::Read,
-    path::Path,
-};
+use std::{convert::Infallible, io::Read, path::Path};
 
 use sluis::{
     decode::{Charset, DecodeError, Error as DecodeFailure, Kind, Limits, decode},
@@ -70,7 +66,11 @@ impl Bench {
         }
     }
 
-    pub(crate) fn minimise(&self, source: impl Read, charset: Option<Charset>) -> Result<(String, Summary), Failure> {
+    pub(crate) fn minimise(
+        &self,
+        source: impl Read,
+        charset: Option<Charset>,
+    ) -> Result<(String, Summary), Failure> {
         let scope = Scope {
             rulings: &self.rulings,
             pseudonyms: &self.pseudonyms,
@@ -133,7 +133,8 @@ impl Outlet for Collect {
         assert!(chunk.rows.len() <= 256);
         self.document.push_str(&chunk.document);
         self.rows += chunk.rows.len();
-        self.staff += chunk.rows.iter().filter(|row| row.subject == sluis::disclosure::Subject::Leerkracht).count();
+        self.staff +=
+            chunk.rows.iter().filter(|row| row.subject == sluis::disclosure::Subject::Leerkracht).count();
         Ok(())
     }
 }
@@ -143,14 +144,17 @@ pub(crate) const ENVELOPE: (&str, &str) = (
      <leerlinggegevens_antwoord xmlns=\"http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens\"><leerlinggegevens>",
     "</leerlinggegevens></leerlinggegevens_antwoord></s:Body></s:Envelope>",
 );
-pub(crate) const SCHOOL: &str = "<school><schooljaar>2026-2027</schooljaar><brincode>99DE</brincode></school>";
+pub(crate) const SCHOOL: &str =
+    "<school><schooljaar>2026-2027</schooljaar><brincode>99DE</brincode></school>";
 
 pub(crate) fn feed(inside: &str) -> String {
     format!("{}{SCHOOL}{inside}{}", ENVELOPE.0, ENVELOPE.1)
 }
 
 fn one_pupil(inside: &str) -> String {
-    feed(&format!("<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam>{inside}</leerling></leerlingen>"))
+    feed(&format!(
+        "<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam>{inside}</leerling></leerlingen>"
+    ))
 }
 
 /// `tests/documents/<name>.in.xml` gives `<name>.out.xml`. With SLUIS_BLESS set, what comes out is written there.
@@ -205,7 +209,8 @@ fn any_encoding_gives_the_same_bytes() {
     let bench = Bench::new(SMALL);
     let body = |encoding: &str| {
         let declaration = format!("<?xml version=\"1.0\" encoding=\"{encoding}\"?>");
-        declaration + &feed("<leerlingen><leerling key=\"1\"><roepnaam>Zoë’s</roepnaam></leerling></leerlingen>")
+        declaration
+            + &feed("<leerlingen><leerling key=\"1\"><roepnaam>Zoë’s</roepnaam></leerling></leerlingen>")
     };
     let plain = bench.text(&body("UTF-8"));
     assert!(plain.contains("Zoë’s"));
@@ -246,10 +251,13 @@ fn any_spelling_gives_the_same_pseudonym() {
     };
     let mut bench = Bench::new(SMALL);
     let pupil = |attributes: &str, inside: &str| {
-        feed(&format!("<leerlingen><leerling {attributes}><roepnaam>J</roepnaam>{inside}</leerling></leerlingen>"))
+        feed(&format!(
+            "<leerlingen><leerling {attributes}><roepnaam>J</roepnaam>{inside}</leerling></leerlingen>"
+        ))
     };
     let plain = eckid(&bench, &pupil("key=\"111222333\"", ""));
-    for key in ["  111222333 ", "&#49;11222333", "&#x31;11222333", "１１１２２２３３３", "111222333&#10;"] {
+    for key in ["  111222333 ", "&#49;11222333", "&#x31;11222333", "１１１２２２３３３", "111222333&#10;"]
+    {
         assert_eq!(eckid(&bench, &pupil(&format!("key='{key}'"), "")), plain, "{key}");
     }
     bench.identity = IdentitySource::Pgn;
@@ -322,7 +330,9 @@ fn bad_documents_are_refused_by_name() {
         ("<?xml version=\"1.0\"?>".into(), Kind::Truncated),
     ] {
         match Bench::new(SMALL).minimise(document.as_bytes(), None) {
-            Err(Failure::Decode(error)) => assert_eq!(error.kind, expected, "{}", &document[..document.len().min(400)]),
+            Err(Failure::Decode(error)) => {
+                assert_eq!(error.kind, expected, "{}", &document[..document.len().min(400)])
+            }
             other => panic!("{expected:?} expected, got {:?}", other.map(|(out, _)| out)),
         }
     }
@@ -330,7 +340,8 @@ fn bad_documents_are_refused_by_name() {
 
 #[test]
 fn a_document_cut_short_is_never_taken_for_whole() {
-    let document = feed("<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam></leerling></leerlingen>");
+    let document =
+        feed("<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam></leerling></leerlingen>");
     for end in 0..document.len() {
         let failure = Bench::new(SMALL).minimise(&document.as_bytes()[..end], None);
         assert!(failure.is_err(), "cut at {end}");
@@ -341,7 +352,10 @@ fn a_document_cut_short_is_never_taken_for_whole() {
 fn documents_about_another_school_or_none_are_refused() {
     let pupil = "<leerlingen><leerling key=\"1\"><roepnaam>J</roepnaam></leerling></leerlingen>";
     for (school, expected) in [
-        ("<school><schooljaar>2026-2027</schooljaar><brincode>99DF</brincode></school>", Refusal::SchoolOther),
+        (
+            "<school><schooljaar>2026-2027</schooljaar><brincode>99DF</brincode></school>",
+            Refusal::SchoolOther,
+        ),
         ("<school><schoolkey>andere</schoolkey></school>", Refusal::SchoolOther),
         ("<school><schooljaar>2026-2027</schooljaar></school>", Refusal::SchoolMissing),
         ("", Refusal::SchoolMissing),
@@ -351,7 +365,11 @@ fn documents_about_another_school_or_none_are_refused() {
         assert_eq!(failure, Failure::Refused(expected), "{school}");
     }
     let by_key = "<school><schooljaar>2026-2027</schooljaar><schoolkey>sleutel</schoolkey></school>";
-    assert!(Bench::new(SMALL).minimise(format!("{}{by_key}{pupil}{}", ENVELOPE.0, ENVELOPE.1).as_bytes(), None).is_ok());
+    assert!(
+        Bench::new(SMALL)
+            .minimise(format!("{}{by_key}{pupil}{}", ENVELOPE.0, ENVELOPE.1).as_bytes(), None)
+            .is_ok()
+    );
     let mut bench = Bench::new(SMALL);
     bench.school.dependance = Some("01".into());
     let failure = bench.minimise(feed(pupil).as_bytes(), None).unwrap_err();
@@ -393,7 +411,9 @@ fn nothing_agreed_on_pupils_means_no_data() {
 fn an_official_eckid_passes_only_where_the_agreement_says_so() {
     let official = format!("https://ketenid.nl/201703/{}", "ab".repeat(64));
     let document = |eckid: &str| {
-        feed(&format!("<leerlingen><leerling key=\"1\" eckid=\"{eckid}\"><roepnaam>J</roepnaam></leerling></leerlingen>"))
+        feed(&format!(
+            "<leerlingen><leerling key=\"1\" eckid=\"{eckid}\"><roepnaam>J</roepnaam></leerling></leerlingen>"
+        ))
     };
     let mut bench = Bench::new(SMALL);
     assert!(!bench.text(&document(&official)).contains("ketenid.nl"));

@@ -119,7 +119,8 @@ impl Served {
         let mut port = || {
             let mut line = String::new();
             out.read_line(&mut line).unwrap();
-            let digits = line.rsplit("127.0.0.1:").next().unwrap().trim().trim_end_matches("/uwlr").to_owned();
+            let digits =
+                line.rsplit("127.0.0.1:").next().unwrap().trim().trim_end_matches("/uwlr").to_owned();
             digits.parse().unwrap_or_else(|_| panic!("no port in {line:?}"))
         };
         let (operations, gateway) = (port(), port());
@@ -239,7 +240,8 @@ pub(crate) fn request(home: &Home, operation: &str, inside: &str) -> String {
     let secrets: toml::Table =
         toml::from_str(&std::fs::read_to_string(home.path("secrets/noordzee.toml")).unwrap()).unwrap();
     let part = |name: &str| format!("<{name}>{}</{name}>", secrets[name].as_str().unwrap());
-    let namespace = if operation.starts_with("leerresultaten") { "leerresultaten" } else { "leerlinggegevens" };
+    let namespace =
+        if operation.starts_with("leerresultaten") { "leerresultaten" } else { "leerlinggegevens" };
     format!(
         "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Header>\
          <autorisatie xmlns=\"http://www.edustandaard.nl/leerresultaten/2/autorisatie\">{}{}{}</autorisatie></s:Header>\
@@ -251,14 +253,16 @@ pub(crate) fn request(home: &Home, operation: &str, inside: &str) -> String {
     )
 }
 
-pub(crate) const ASK: &str = "<schooljaar>2026-2027</schooljaar><brincode>99DE</brincode><xsdversie>2.2</xsdversie>";
+pub(crate) const ASK: &str =
+    "<schooljaar>2026-2027</schooljaar><brincode>99DE</brincode><xsdversie>2.2</xsdversie>";
 const PUPILS: &str = "<groepen><groep key=\"G1\"><naam>4A</naam><jaargroep>4</jaargroep></groep></groepen>\
      <leerlingen><leerling key=\"100001\"><achternaam>Jansen</achternaam><roepnaam>Jip</roepnaam><groep key=\"G1\"/>\
      <bsn>999990019</bsn></leerling></leerlingen><leerkrachten><leerkracht key=\"LK1\"><achternaam>Testina</achternaam>\
      </leerkracht></leerkrachten>";
 
 fn attribute<'t>(text: &'t str, element: &str, name: &str) -> &'t str {
-    let (_, after) = text.split_once(&format!("<{element} ")).unwrap_or_else(|| panic!("{element} in {text}"));
+    let (_, after) =
+        text.split_once(&format!("<{element} ")).unwrap_or_else(|| panic!("{element} in {text}"));
     let (_, after) = after.split_once(&format!("{name}=\"")).unwrap();
     after.split_once('"').unwrap().0
 }
@@ -277,10 +281,12 @@ fn a_feed_passes_and_results_find_their_way_back() {
             let leerlingen = "leerlinggegevens-leerlingen";
             let document = match request.contains("leerlingen_verzoek") {
                 false => feed(PUPILS),
-                true => feed("<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam></leerling></leerlingen>")
-                    .replace("<leerlinggegevens>", &format!("<{leerlingen}>"))
-                    .replace("</leerlinggegevens>", &format!("</{leerlingen}>"))
-                    .replace("leerlinggegevens_antwoord", "leerlingen_antwoord"),
+                true => feed(
+                    "<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam></leerling></leerlingen>",
+                )
+                .replace("<leerlinggegevens>", &format!("<{leerlingen}>"))
+                .replace("</leerlinggegevens>", &format!("</{leerlingen}>"))
+                .replace("leerlinggegevens_antwoord", "leerlingen_antwoord"),
             };
             write_xml(stream, &document);
         }
@@ -303,7 +309,10 @@ fn a_feed_passes_and_results_find_their_way_back() {
 
     let sent = las.requests.lock().unwrap().last().unwrap().clone();
     assert!(sent.to_lowercase().contains("soapaction: \"haalleerlinggegevens\""), "{sent}");
-    assert!(sent.contains("<klantcode>SLUIS</klantcode>") && !sent.contains("NOORDZEE"), "the school's own autorisatie");
+    assert!(
+        sent.contains("<klantcode>SLUIS</klantcode>") && !sent.contains("NOORDZEE"),
+        "the school's own autorisatie"
+    );
 
     let groups = format!("{ASK}<groepen><groep key=\"{group}\"/><groep/></groepen>");
     let got = post(&home, &served, &request(&home, "leerlingen_verzoek", &groups));
@@ -327,8 +336,14 @@ fn a_feed_passes_and_results_find_their_way_back() {
     assert_eq!(got.status, 200, "{}", got.text);
     assert!(got.text.contains("leerresultaten_bevestiging"));
     let sent = las.requests.lock().unwrap().last().unwrap().clone();
-    assert!(sent.contains("<leerlingid>100001</leerlingid><resultaatverwerkerid>LK1</resultaatverwerkerid>"), "{sent}");
-    assert!(sent.contains("<toetscode vocabulaire=\"urn:x\">T1</toetscode>") && !sent.contains("sluis.example"), "{sent}");
+    assert!(
+        sent.contains("<leerlingid>100001</leerlingid><resultaatverwerkerid>LK1</resultaatverwerkerid>"),
+        "{sent}"
+    );
+    assert!(
+        sent.contains("<toetscode vocabulaire=\"urn:x\">T1</toetscode>") && !sent.contains("sluis.example"),
+        "{sent}"
+    );
 
     let before = las.requests.lock().unwrap().len();
     let other = eckid.replace(&eckid[eckid.len() - 4..], "0000");
@@ -363,7 +378,9 @@ fn whoever_may_not_ask_is_refused_and_the_las_hears_nothing() {
     put("zuidzee", ca.client("zuidzee.example").unwrap());
     put("verlopen", ca.expired_client("noordzee.example").unwrap());
     put("vreemd", tls::DevelopmentCa::new().unwrap().client("noordzee.example").unwrap());
-    home.edit("sluis.toml", |text| text.replace("client_ca   = \"certs/ca.pem\"", "client_ca = \"certs/clients.pem\""));
+    home.edit("sluis.toml", |text| {
+        text.replace("client_ca   = \"certs/ca.pem\"", "client_ca = \"certs/clients.pem\"")
+    });
     let served = Served::start(&home, &las);
     let good = request(&home, "leerlinggegevens_verzoek", ASK);
 
@@ -397,14 +414,20 @@ fn whoever_may_not_ask_is_refused_and_the_las_hears_nothing() {
     let mut stream = connect(&home, &served, Some("noordzee"));
     send(&mut stream, &good, "application/soap+xml");
     let text = read_all(&mut stream);
-    assert!(text.starts_with("HTTP/1.1 415 ") && text.contains("\"code\":\"unsupported-media-type\""), "{text}");
+    assert!(
+        text.starts_with("HTTP/1.1 415 ") && text.contains("\"code\":\"unsupported-media-type\""),
+        "{text}"
+    );
     for (head, status) in [
         ("GET /uwlr HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "405"),
         ("POST /anders HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "404"),
         ("POST /uwlr HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
         ("GET /uwlr HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", "400"),
         ("CONNECT las:443 HTTP/1.1\r\nHost: x\r\n\r\n", "400"),
-        ("POST /uwlr HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: 99999999\r\n\r\n", "413"),
+        (
+            "POST /uwlr HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: 99999999\r\n\r\n",
+            "413",
+        ),
     ] {
         let mut stream = connect(&home, &served, Some("noordzee"));
         stream.write_all(head.as_bytes()).unwrap();
@@ -420,12 +443,24 @@ fn whoever_may_not_ask_is_refused_and_the_las_hears_nothing() {
     assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{text}");
     assert!(las.requests.lock().unwrap().is_empty());
     home.edit("agreements/99DE-noordzee-rekenroute.toml", |text| {
-        text.lines().map(|l| if l.starts_with("valid") { "valid = { from = 2090-08-01, until = 2091-07-31 }\n".to_owned() } else { format!("{l}\n") }).collect()
+        text.lines()
+            .map(|l| {
+                if l.starts_with("valid") {
+                    "valid = { from = 2090-08-01, until = 2091-07-31 }\n".to_owned()
+                } else {
+                    format!("{l}\n")
+                }
+            })
+            .collect()
     });
     served.signal("-HUP");
     served.wait_for("configuration reloaded");
     let got = post(&home, &served, &good);
-    assert!(got.text.contains(":Client.AutorisatieOngeldig<"), "an agreement that has not begun: {}", got.text);
+    assert!(
+        got.text.contains(":Client.AutorisatieOngeldig<"),
+        "an agreement that has not begun: {}",
+        got.text
+    );
     assert!(las.requests.lock().unwrap().is_empty());
     home.edit("sluis.toml", |text| format!("onbekend = 1\n{text}"));
     served.signal("-HUP");
@@ -446,19 +481,34 @@ fn a_pupil_administration_that_misbehaves_gives_a_fault_and_nothing_else() {
             "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><s:Fault><faultcode>s:{code}</faultcode>\
              <faultstring>leerling 100001 Jip</faultstring></s:Fault></s:Body></s:Envelope>"
         );
-        format!("HTTP/1.1 500 X\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n{document}", document.len())
+        format!(
+            "HTTP/1.1 500 X\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n{document}",
+            document.len()
+        )
     };
     let busy = "Server.TijdelijkNietBeschikbaar";
     for (what, answer, code) in [
         ("hangs up", String::new(), busy),
-        ("HTML", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>".into(), busy),
+        (
+            "HTML",
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>".into(),
+            busy,
+        ),
         ("HTML that says it is XML", xml("<html>100001</html>"), busy),
         ("not found", "HTTP/1.1 404 X\r\nContent-Type: text/xml\r\nContent-Length: 0\r\n\r\n".into(), busy),
-        ("redirect", "HTTP/1.1 302 X\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n".into(), busy),
+        (
+            "redirect",
+            "HTTP/1.1 302 X\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n".into(),
+            busy,
+        ),
         ("compressed", format!("{head}Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx"), busy),
         ("oversized header", format!("{head}X: {}\r\n\r\n", "x".repeat(200_000)), busy),
         ("another school", xml(&other), busy),
-        ("another operation's answer", xml(&feed(pupil).replace("leerlinggegevens_antwoord", "leerlingen_antwoord")), busy),
+        (
+            "another operation's answer",
+            xml(&feed(pupil).replace("leerlinggegevens_antwoord", "leerlingen_antwoord")),
+            busy,
+        ),
         ("a DOCTYPE", xml(&format!("<!DOCTYPE x>{}", feed(pupil))), busy),
         ("cut short", format!("{head}Content-Length: 100000\r\n\r\n{}", feed(pupil)), busy),
         ("truncated XML", xml(&feed(pupil)[..300]), busy),
@@ -520,8 +570,9 @@ fn held_back(document: String, at: usize) -> (FakeLas, Sender<bool>) {
 }
 
 fn many_pupils() -> String {
-    let pupils: String =
-        (0..600).map(|i| format!("<leerling key=\"{}\"><roepnaam>Jip</roepnaam></leerling>", 200_000 + i)).collect();
+    let pupils: String = (0..600)
+        .map(|i| format!("<leerling key=\"{}\"><roepnaam>Jip</roepnaam></leerling>", 200_000 + i))
+        .collect();
     feed(&format!("<leerlingen>{pupils}</leerlingen>"))
 }
 
@@ -558,7 +609,11 @@ fn sigterm_in_mid_exchange_lets_it_end() {
     let mut served = served;
     assert!(served.child.wait().unwrap().success());
     let verified = home.run(&["log", "verify", "data"]);
-    assert!(verified.out.contains("600 rows, 1 deliveries") && !verified.out.contains("unknown"), "{}", verified.out);
+    assert!(
+        verified.out.contains("600 rows, 1 deliveries") && !verified.out.contains("unknown"),
+        "{}",
+        verified.out
+    );
 }
 
 #[test]
@@ -576,7 +631,10 @@ fn an_exchange_that_breaks_off_is_broken_for_the_receiver_too() {
     assert!(!text.contains("\r\n0\r\n\r\n") && !text.contains("</leerlingen>"), "it does not look whole");
     served.stop();
     let mut outcomes = Vec::new();
-    sluis::disclosure::read(&home.path("data"), &mut |_, _| {}, &mut |_, leaf, _| outcomes.extend(leaf.outcome())).unwrap();
+    sluis::disclosure::read(&home.path("data"), &mut |_, _| {}, &mut |_, leaf, _| {
+        outcomes.extend(leaf.outcome())
+    })
+    .unwrap();
     assert_eq!(outcomes.len(), 1);
     assert_eq!(outcomes[0].status, sluis::disclosure::OutcomeStatus::Failed);
 }

@@ -72,7 +72,15 @@ impl Home {
     }
 
     pub(crate) fn minimise_file(&self, brin: &str, input: &Path) -> Ran {
-        self.run(&["minimise", "--school", brin, "--recipient", "noordzee", "--input", input.to_str().unwrap()])
+        self.run(&[
+            "minimise",
+            "--school",
+            brin,
+            "--recipient",
+            "noordzee",
+            "--input",
+            input.to_str().unwrap(),
+        ])
     }
 }
 

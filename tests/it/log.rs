@@ -9,8 +9,8 @@ use std::{
 use sluis::{
     clock::{Clock, SystemClock},
     disclosure::{
-        Disclosure, Error, FindingKind, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Report, Row, Subject, VerifyError,
-        read,
+        Disclosure, Error, FindingKind, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Report, Row, Subject,
+        VerifyError, read,
         storage::{
             DirStorage,
             testing::{Failing, FaultyStorage},
@@ -101,7 +101,9 @@ fn any_flipped_bit_is_found() {
         bad[at] ^= 1 << (at % 8);
         fs::write(&path, &bad).unwrap();
         match check(dir.path()) {
-            Err(VerifyError::Tampered(finding)) => assert!(finding.file == path || finding.file.ends_with("head")),
+            Err(VerifyError::Tampered(finding)) => {
+                assert!(finding.file == path || finding.file.ends_with("head"))
+            }
             other => panic!("byte {at}: {other:?}"),
         }
     }
@@ -135,7 +137,11 @@ fn each_kind_of_tampering_is_named() {
         ("cut inside a record", good[..at[6] + 100].to_vec(), FindingKind::Torn),
         ("cut inside the header", good[..30].to_vec(), FindingKind::Torn),
         ("bytes added", [&good[..], b"meer"].concat(), FindingKind::Torn),
-        ("zeros over the end", [&good[..at[6]], &vec![0; good.len() - at[6]][..]].concat(), FindingKind::Altered),
+        (
+            "zeros over the end",
+            [&good[..at[6]], &vec![0; good.len() - at[6]][..]].concat(),
+            FindingKind::Altered,
+        ),
     ] {
         fs::write(&path, bytes).unwrap();
         match check(dir.path()) {
@@ -260,7 +266,10 @@ fn a_failing_disk_loses_nothing_that_was_released() {
                 })
                 .unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}"));
                 for one in recorded {
-                    assert!(found.contains(&one), "{failing:?} at step {at}: {one:?} was released and is gone");
+                    assert!(
+                        found.contains(&one),
+                        "{failing:?} at step {at}: {one:?} was released and is gone"
+                    );
                 }
             }
         }

@@ -45,7 +45,9 @@ fn value(field: &sluis::catalogue::Field, number: usize, well_formed: bool) -> S
         (Kind::Postcode, Some(Pattern::PostcodeNl)) => format!("{:04}AB", number % 9000 + 1000),
         (_, Some(Pattern::Digits(low, _))) => format!("{:0width$}", number % 10_000, width = *low),
         (_, Some(Pattern::In(words))) => words[number % words.len()].clone(),
-        _ if field.form.max.is_some_and(|max| max < 8) => format!("{}", char::from(b'A' + u8::try_from(number % 26).unwrap())),
+        _ if field.form.max.is_some_and(|max| max < 8) => {
+            format!("{}", char::from(b'A' + u8::try_from(number % 26).unwrap()))
+        }
         _ => format!("v{number}x"),
     }
 }
@@ -62,7 +64,9 @@ fn record(node: NodeId, number: &mut usize, well_formed: bool, out: &mut String)
     }
     out.push('>');
     *number += 1;
-    out.push_str(&format!("<onbekend>v{number}x</onbekend><v:vreemd xmlns:v=\"urn:v\">v{number}y</v:vreemd><!-- v{number}z -->"));
+    out.push_str(&format!(
+        "<onbekend>v{number}x</onbekend><v:vreemd xmlns:v=\"urn:v\">v{number}y</v:vreemd><!-- v{number}z -->"
+    ));
     for &child in &place.children {
         let inside = catalogue.tree().node(child);
         match inside.text {

@@ -52,17 +52,57 @@ fn message(output: &str) -> String {
 fn assert_valid(message: &str, schema: &Path, sample: &Path) {
     let file = tempfile::Builder::new().suffix(".xml").tempfile().unwrap();
     std::fs::write(file.path(), message).unwrap();
-    let ran = Command::new("xmllint").args(["--noout", "--nonet", "--schema"]).arg(schema).arg(file.path()).output();
+    let ran = Command::new("xmllint")
+        .args(["--noout", "--nonet", "--schema"])
+        .arg(schema)
+        .arg(file.path())
+        .output();
     let ran = ran.expect("xmllint is installed by tests/run");
-    assert!(ran.status.success(), "{}: {}\n{message}", sample.display(), String::from_utf8_lossy(&ran.stderr));
+    assert!(
+        ran.status.success(),
+        "{}: {}\n{message}",
+        sample.display(),
+        String::from_utf8_lossy(&ran.stderr)
+    );
 }
 
 /// Values of the source that the agreement does not name, and that stand nowhere else in it.
 const UNNAMED: &[&str] = &[
-    "999990019", "100000004", "999990020", "10042100124", "133456785", "13345678512", "2731", "0321", "0019", "100001", "#003",
-    "aaaaaaaaaa", "eckid_L", "LL_1234", "fictie.testman", "Fictie Voorbeeld", "Ismaël", "9999XX", "B-9999", "6971VB", "foto",
-    "FictiefLAS", "Voorbeeld Auteur", "author", "comments", "Vestiging", "Hoofdlocatie", "juf Testina", "This is class",
-    "dinsdagmiddag", "mutatiedatum", "Opmerking", "jtestina", "Manusje", "41323",
+    "999990019",
+    "100000004",
+    "999990020",
+    "10042100124",
+    "133456785",
+    "13345678512",
+    "2731",
+    "0321",
+    "0019",
+    "100001",
+    "#003",
+    "aaaaaaaaaa",
+    "eckid_L",
+    "LL_1234",
+    "fictie.testman",
+    "Fictie Voorbeeld",
+    "Ismaël",
+    "9999XX",
+    "B-9999",
+    "6971VB",
+    "foto",
+    "FictiefLAS",
+    "Voorbeeld Auteur",
+    "author",
+    "comments",
+    "Vestiging",
+    "Hoofdlocatie",
+    "juf Testina",
+    "This is class",
+    "dinsdagmiddag",
+    "mutatiedatum",
+    "Opmerking",
+    "jtestina",
+    "Manusje",
+    "41323",
 ];
 
 #[test]

@@ -31,10 +31,18 @@ fn json(text: &str) -> Value {
 
 #[test]
 fn every_schema_is_loaded_here() {
-    let mut names: Vec<_> =
-        fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
-    let tested = ["README.md", "agreement.schema.json", "catalogue.schema.json", "catalogue.toml", "sluis.schema.json"];
+    let tested = [
+        "README.md",
+        "agreement.schema.json",
+        "catalogue.schema.json",
+        "catalogue.toml",
+        "sluis.schema.json",
+    ];
     assert_eq!(names, tested);
 }
 
@@ -49,9 +57,10 @@ fn the_catalogue_fits_its_schema() {
 #[test]
 fn what_init_writes_fits_the_schemas() {
     let home = crate::home::Home::new();
-    for (file, name) in
-        [("sluis.toml", "sluis.schema.json"), ("agreements/99DE-noordzee-rekenroute.toml", "agreement.schema.json")]
-    {
+    for (file, name) in [
+        ("sluis.toml", "sluis.schema.json"),
+        ("agreements/99DE-noordzee-rekenroute.toml", "agreement.schema.json"),
+    ] {
         let schema = schema(name);
         let written = json(&fs::read_to_string(home.path(file)).unwrap());
         let errors: Vec<_> = schema.iter_errors(&written).map(|error| error.to_string()).collect();

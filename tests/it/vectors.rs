@@ -40,7 +40,9 @@ impl Vector {
 
     fn pseudonymiser(&self, root: &RootKey) -> Pseudonymiser {
         let domain = match (&self.chain, &self.sector) {
-            (Some(chain), Some(sector)) => PseudonymDomain::Chain { chain: chain.clone(), sector: sector.clone() },
+            (Some(chain), Some(sector)) => {
+                PseudonymDomain::Chain { chain: chain.clone(), sector: sector.clone() }
+            }
             _ => PseudonymDomain::Recipient,
         };
         let recipient = self.recipient.as_deref().unwrap();
@@ -109,7 +111,13 @@ fn only_a_chain_links() {
                 (one_chain, other_chain) => one_chain == other_chain && one.sector == other.sector,
             };
             let linked = one.expected == other.expected;
-            assert_eq!(linked, same_person && same_domain && one.epoch == other.epoch, "{} {}", one.value, other.value);
+            assert_eq!(
+                linked,
+                same_person && same_domain && one.epoch == other.epoch,
+                "{} {}",
+                one.value,
+                other.value
+            );
         }
     }
     let tokens = |recipient: &str| -> Vec<String> {

@@ -8,8 +8,8 @@ use crate::{
 };
 
 const FIRST_NAMES: [&str; 16] = [
-    "Fenna", "Daan", "Zoë", "Ayoub", "Jip", "Sjoerd", "Ümmü", "Łukasz", "Saar", "Noël", "Nynke", "Ilyas", "Mees",
-    "Loïs", "Boaz", "Ravi",
+    "Fenna", "Daan", "Zoë", "Ayoub", "Jip", "Sjoerd", "Ümmü", "Łukasz", "Saar", "Noël", "Nynke", "Ilyas",
+    "Mees", "Loïs", "Boaz", "Ravi",
 ];
 const LAST_NAMES: [(&str, &str); 12] = [
     ("van der", "Meer"),
@@ -53,7 +53,8 @@ pub(super) fn answer(pupils: usize, clock: &dyn Clock) -> String {
         year + 1
     ));
     for group in 0..groups {
-        let (level, letter) = (group % 8 + 1, char::from(b'a' + u8::try_from(group / 8 % 26).expect("under 26")));
+        let (level, letter) =
+            (group % 8 + 1, char::from(b'a' + u8::try_from(group / 8 % 26).expect("under 26")));
         put(format_args!(
             "<groep key=\"G{group}\"><naam>Groep {level}{letter}</naam><jaargroep>{level}</jaargroep>\
              <omschrijving>lokaal {}</omschrijving></groep>",
