@@ -168,14 +168,31 @@ pub struct Asked<'a> {
     pub certificate: [u8; 32],
 }
 
+impl Asked<'_> {
+    /// The record of a refusal by policy.
+    pub fn refusal(&self, clock: &dyn Clock) -> Leaf {
+        let mut leaf = Leaf::new(LeafKind::Withheld);
+        let dependance = self.dependance.as_deref().unwrap_or_default();
+        leaf.controller = Leaf::controller_code(&self.school.brin, dependance);
+        leaf.recipient = Leaf::recipient_code(&self.recipient.id);
+        leaf.start_ms = clock.now_ms();
+        leaf.end_ms = leaf.start_ms;
+        leaf.trace_id = *self.transaction.as_bytes();
+        leaf.transaction = *self.transaction.as_bytes();
+        leaf.certificate = self.certificate;
+        leaf.status = 1;
+        leaf
+    }
+}
+
 impl Delivery {
     /// Decides on a delivery: the agreement in force today, its rulings, the keys.
     ///
     /// # Errors
     ///
     /// [`NoDelivery`]: nothing may be released.
-    pub fn decide(config: &Config, asked: Asked<'_>, clock: &Arc<dyn Clock>) -> Result<Self, NoDelivery> {
-        let Asked { school, dependance, recipient, expected, transaction, certificate } = asked;
+    pub fn decide(config: &Config, asked: &Asked<'_>, clock: &Arc<dyn Clock>) -> Result<Self, NoDelivery> {
+        let &Asked { school, ref dependance, recipient, expected, transaction, certificate } = asked;
         let brin = &school.brin;
         let agreement =
             config.agreements.in_force(brin, &recipient.id, clock.today()).map_err(NoDelivery::Agreement)?;
@@ -200,7 +217,7 @@ impl Delivery {
             log_keys: LogKeys::new(log_root, log_epoch, brin),
             address: minimise::School {
                 brin: brin.clone(),
-                dependance: dependance.or_else(|| school.dependance.clone()),
+                dependance: dependance.clone().or_else(|| school.dependance.clone()),
                 schoolkey: school.schoolkey.clone(),
             },
             school: Arc::clone(school),

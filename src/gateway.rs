@@ -233,35 +233,13 @@ impl Gateway {
             transaction,
             certificate: peer.thumbprint(),
         };
-        let delivery = match Delivery::decide(config, asked, &self.clock) {
-            Ok(delivery) => delivery,
-            Err(_) => {
-                self.note_refusal(&school, &recipient, transaction, &peer).await;
-                return Err(fault(FaultCode::AutorisatieOngeldig, REFUSED));
-            }
+        let Ok(delivery) = Delivery::decide(config, &asked, &self.clock) else {
+            // A refusal by policy is on record too. If it cannot be, it is refused all the same.
+            let _ = self.log.note(asked.refusal(self.clock.as_ref())).await;
+            return Err(fault(FaultCode::AutorisatieOngeldig, REFUSED));
         };
         let client = state.client(&school, las, &recipient);
         Ok(Permitted { request, delivery, client, state, school, transaction })
-    }
-
-    /// A refusal by policy is on record too. If it cannot be, it is refused all the same.
-    async fn note_refusal(
-        &self,
-        school: &School,
-        recipient: &Recipient,
-        transaction: Uuid,
-        peer: &PeerCertificate,
-    ) {
-        let mut leaf = Leaf::new(LeafKind::Withheld);
-        leaf.controller = Leaf::controller_code(&school.brin, "");
-        leaf.recipient = Leaf::recipient_code(&recipient.id);
-        leaf.start_ms = self.clock.now_ms();
-        leaf.end_ms = leaf.start_ms;
-        leaf.trace_id = *transaction.as_bytes();
-        leaf.transaction = *transaction.as_bytes();
-        leaf.certificate = peer.thumbprint();
-        leaf.status = 1;
-        let _ = self.log.note(leaf).await;
     }
 
     /// Pupils' data, from the LAS to the supplier.

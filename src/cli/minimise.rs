@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     config::Config,
     disclosure::{LeafKind, Log},
-    exchange::{Asked, Delivery, Error, disclose},
+    exchange::{Asked, Delivery, Error, NoDelivery, disclose},
     minimise::{Refusal, Summary},
 };
 
@@ -49,8 +49,8 @@ pub(super) struct Arguments {
 }
 
 impl Feed {
-    /// Decides on the delivery; without one, why not, and the status to end with.
-    pub(super) fn decide(&self, config: &Config, clock: &Arc<dyn Clock>) -> Result<Delivery, ExitCode> {
+    /// What is asked; for a school or recipient that is not configured, the status to end with.
+    pub(super) fn asked<'c>(&self, config: &'c Config) -> Result<Asked<'c>, ExitCode> {
         let unknown = |what: String| {
             eprintln!("{what}");
             ExitCode::from(USAGE)
@@ -68,17 +68,13 @@ impl Feed {
                 known.join(", ")
             ))
         })?;
-        let asked = Asked {
+        Ok(Asked {
             school,
             dependance: None,
             recipient,
             expected: None,
             transaction: Uuid::now_v7(),
             certificate: [0; 32],
-        };
-        Delivery::decide(config, asked, clock).map_err(|reason| {
-            eprintln!("refused: {reason}");
-            ExitCode::from(REFUSED)
         })
     }
 
@@ -111,12 +107,15 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
         eprintln!("{}: {error}; nothing has left", config.data.display());
         ExitCode::from(FAILED)
     };
-    let delivery = match feed.decide(&config, clock) {
-        Ok(delivery) => delivery,
-        Err(code) => return Err(code),
-    };
+    let asked = feed.asked(&config)?;
+    let open_log = || Log::open(&config.data, Arc::clone(clock));
+    let delivery = Delivery::decide(&config, &asked, clock).map_err(|reason| {
+        // A refusal by policy is on record too. If it cannot be, it is refused all the same.
+        let _ = open_log().and_then(|log| log.note_blocking(asked.refusal(clock.as_ref())));
+        refused(reason)
+    })?;
     let (source, size) = feed.open()?;
-    let log = Log::open(&config.data, Arc::clone(clock)).map_err(|error| log_failed(&error))?;
+    let log = open_log().map_err(|error| log_failed(&error))?;
     let destination = Destination::open(arguments.output.as_deref()).map_err(|error| {
         eprintln!("the output cannot be written ({})", error.kind());
         ExitCode::from(USAGE)
@@ -144,6 +143,12 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
     ended.map_err(|error| log_failed(&error))?;
     summarise(&disclosed.summary);
     Ok(())
+}
+
+/// Says why there is no delivery, and gives the status to end with.
+pub(super) fn refused(reason: NoDelivery) -> ExitCode {
+    eprintln!("refused: {reason}");
+    ExitCode::from(REFUSED)
 }
 
 /// The status a failed disclosure ends with.

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, process::ExitCode, sync::Arc};
 
 use super::{
-    minimise::{Feed, status},
+    minimise::{Feed, refused as not_delivered, status},
     progress::{Bar, Watched},
 };
 use crate::{
@@ -35,7 +35,7 @@ impl Outlet for Nowhere {
 pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
     let feed = &arguments.feed;
     let config = feed.config.load(clock.as_ref())?;
-    let delivery = feed.decide(&config, clock)?;
+    let delivery = Delivery::decide(&config, &feed.asked(&config)?, clock).map_err(not_delivered)?;
     let (source, size) = feed.open()?;
     let bar = Bar::new("reading");
     let mut minimiser = Minimiser::new(delivery.scope(), Nowhere);

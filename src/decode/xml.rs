@@ -132,9 +132,10 @@ pub fn decode<R: Read, S: Sink>(
             }
         };
         let ended = matches!(event, Event::Eof);
-        let done = match event {
-            Event::Decl(declaration) => walk.declaration(&declaration, reader.get_ref()),
-            other => walk.event(other),
+        let done = if let Event::Decl(declaration) = event {
+            walk.declaration(&declaration, reader.get_ref())
+        } else {
+            walk.event(event)
         };
         if let Err(stop) = done {
             return Err(match stop {
@@ -171,7 +172,7 @@ fn escape_kind(error: &quick_xml::escape::EscapeError) -> Kind {
     match error {
         EscapeError::InvalidCharRef(_) => Kind::Character,
         EscapeError::UnrecognizedEntity(..) => Kind::Entity,
-        _ => Kind::NotWellFormed,
+        EscapeError::TooManyNestedEntities | EscapeError::UnterminatedEntity(_) => Kind::NotWellFormed,
     }
 }
 
@@ -326,11 +327,10 @@ impl<'s, S: Sink> Walk<'s, S> {
         if text.bytes().all(|byte| byte.is_ascii_whitespace()) {
             return Ok(());
         }
-        match node.role {
-            Role::Document if self.root_done => Err(Halt::Decode(Kind::SecondRoot)),
-            Role::Document => Err(Halt::Decode(Kind::NotWellFormed)),
-            _ => self.push(Token::Unknown(top)),
+        if node.role == Role::Document {
+            return Err(Halt::Decode(if self.root_done { Kind::SecondRoot } else { Kind::NotWellFormed }));
         }
+        self.push(Token::Unknown(top))
     }
 
     fn push(&mut self, token: Token<'_>) -> Result<(), Halt<S::Error>> {
@@ -372,12 +372,19 @@ impl<'s, S: Sink> Walk<'s, S> {
     fn unknown(&mut self, parent: NodeId) -> Result<(), Halt<S::Error>> {
         self.ignored = 1;
         match self.tree.node(parent).role {
-            Role::Document => Err(Halt::Decode(Kind::NotAMessage)),
-            Role::Body => Err(Halt::Decode(Kind::NotAMessage)),
+            Role::Body | Role::Document => Err(Halt::Decode(Kind::NotAMessage)),
             Role::Header | Role::Envelope | Role::Fault => Ok(()),
             // What a vendor puts in its own block is expected to be unknown.
             Role::Field if self.is_opaque(parent) => Ok(()),
-            _ => self.push(Token::Unknown(parent)),
+            Role::FaultCode
+            | Role::Field
+            | Role::Group
+            | Role::Message(_)
+            | Role::NoChanges
+            | Role::NoData
+            | Role::Record(_)
+            | Role::Root(_)
+            | Role::Section(_) => self.push(Token::Unknown(parent)),
         }
     }
 
@@ -389,10 +396,9 @@ impl<'s, S: Sink> Walk<'s, S> {
         let node = self.tree.node(id);
         let mut ends = false;
         let parent = self.tree.node(self.open.last().expect("the document is always open").node).role;
-        if matches!(parent, Role::Body | Role::Document) && node.role != Role::Envelope {
-            if std::mem::replace(&mut self.message_seen, true) {
-                return Err(Halt::Decode(Kind::SecondRoot));
-            }
+        let message = matches!(parent, Role::Body | Role::Document) && node.role != Role::Envelope;
+        if message && std::mem::replace(&mut self.message_seen, true) {
+            return Err(Halt::Decode(Kind::SecondRoot));
         }
         match node.role {
             Role::Body

@@ -141,9 +141,8 @@ impl Log {
     ///
     /// [`Error::Locked`], [`Error::Damaged`] for any other damage, [`Error::Open`] and [`Error::Write`].
     pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let storage = DirStorage::open(directory).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Error::Locked,
-            _ => Error::Open(error),
+        let storage = DirStorage::open(directory).map_err(|error| {
+            if error.kind() == io::ErrorKind::WouldBlock { Error::Locked } else { Error::Open(error) }
         })?;
         Self::open_on(Box::new(storage), &clock)
     }

@@ -365,7 +365,7 @@ fn line(name: &str, asked: &str, basis: Basis) -> Result<(String, Treatment), (S
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::disallowed_methods, clippy::unwrap_used)]
 mod tests {
     use super::*;
 

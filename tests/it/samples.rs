@@ -108,8 +108,7 @@ const UNNAMED: &[&str] = &[
 #[test]
 fn real_messages_come_out_valid_and_small() {
     let Some(reference) = reference() else {
-        println!("SLUIS_REFERENCE names no samples: passed over");
-        return;
+        return; // tests/run says so
     };
     let schemas = reference.join("reference/uwlr-2.2/Schemas");
     let plain = schemas.join("UWLR_Leerlinggegevens_v2p2.xsd");
