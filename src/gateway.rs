@@ -4,6 +4,9 @@
 //! with a UWLR fault, and until the last is passed the pupil administration does not hear of it. What it is sent is
 //! built anew; nothing of the supplier's request is passed on as it came.
 
+mod ask;
+mod fault;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -11,6 +14,8 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use ask::{authorisation_header, las_request};
+use fault::{REFUSED, Stop, UNAVAILABLE, fault};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
@@ -21,23 +26,22 @@ use uuid::Uuid;
 
 use crate::{
     bridge::{self, AnswerBody, Body, BodyError, BodyReader, BodyWriter, read_body},
-    catalogue::{FieldId, NodeId, RecordId, catalogue},
-    clock::{Clock, school_year},
+    catalogue::catalogue,
+    clock::Clock,
     config::{Config, Las, Recipient, School},
     decode::{self, decode},
+    delivery::{Asked, Delivery},
     disclosure::{Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus},
     egress::OnRecord,
-    encode::XmlEncoder,
-    exchange::{Asked, Delivery, Error as ExchangeError, disclose},
+    exchange::{Error as ExchangeError, disclose},
+    fault::FaultCode,
     ingress::{self, Operation, RequestError, listener::Handler},
     las::{LasAnswer, LasClient, LasError, xml_charset},
     metrics::{ExchangeOutcome, Metrics},
-    minimise::{FaultCode, Refusal},
     operations::Readiness,
     party::PeerCertificate,
     problem_details,
     pseudonym::TokenOpener,
-    record::Record,
     results::{self, turn_back},
     shutdown::Shutdown,
     token::Token,
@@ -81,26 +85,6 @@ pub struct Gateway {
     shutdown: Shutdown,
     places: Arc<Semaphore>,
 }
-
-/// A fault in the making: its code, and a text that is ours and says nothing of anyone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Fault {
-    code: FaultCode,
-    text: &'static str,
-}
-
-/// What ends a request without an answer of the LAS.
-enum Stop {
-    Fault(Fault),
-    Problem(StatusCode, &'static str),
-}
-
-fn fault(code: FaultCode, text: &'static str) -> Stop {
-    Stop::Fault(Fault { code, text })
-}
-
-const UNAVAILABLE: &str = "De gegevens zijn tijdelijk niet beschikbaar. Probeer het later opnieuw.";
-const REFUSED: &str = "Geen toestemming voor deze uitwisseling.";
 
 /// A request that may be answered.
 struct Permitted {
@@ -286,7 +270,7 @@ impl Gateway {
         }
         // Nothing has left, so there is room for a fault.
         Err(match work.await {
-            Ok(Err(error)) => self.disclosure_failed(&error),
+            Ok(Err(error)) => fault::of_disclosure(&error),
             Ok(Ok(())) | Err(_) => fault(FaultCode::InterneFout, "Interne fout."),
         })
     }
@@ -359,31 +343,7 @@ impl Gateway {
 
     fn las_failed(&self, error: LasError) -> Stop {
         self.metrics.las_failed(error);
-        tracing::warn!(kind = error.label(), "the pupil administration gave no answer that can be read");
-        fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE)
-    }
-
-    /// The fault for a disclosure that failed before anything had left.
-    fn disclosure_failed(&self, error: &ExchangeError) -> Stop {
-        match error {
-            ExchangeError::Refused(Refusal::Fault(code)) => Stop::Fault(las_fault(*code)),
-            ExchangeError::Refused(Refusal::SchoolOther | Refusal::SchoolMissing) => {
-                tracing::warn!("the pupil administration answered about another school than was asked for");
-                fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE)
-            }
-            ExchangeError::Decode(error) => {
-                tracing::warn!(line = error.line, kind = ?error.kind, "the answer of the pupil administration was refused");
-                fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE)
-            }
-            ExchangeError::Refused(reason) => {
-                tracing::warn!(reason = %reason, "the answer of the pupil administration was refused");
-                fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE)
-            }
-            ExchangeError::Log(_) | ExchangeError::Receiver(_) => {
-                tracing::error!("a disclosure could not be put on record");
-                fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE)
-            }
-        }
+        fault::of_las_error(error)
     }
 }
 
@@ -422,7 +382,7 @@ impl Handler for Gateway {
                 let outcome = if ours { ExchangeOutcome::Failed } else { ExchangeOutcome::Refused };
                 self.metrics.exchange(operation, outcome);
                 self.metrics.refused(fault.code);
-                xml(StatusCode::INTERNAL_SERVER_ERROR, Body::full(fault_message(fault)))
+                xml(StatusCode::INTERNAL_SERVER_ERROR, Body::full(fault::message(fault)))
             }
         };
         self.metrics.exchange_seconds.observe(began.elapsed().as_secs_f64());
@@ -495,44 +455,12 @@ fn xml(status: StatusCode, body: Body) -> Response<Body> {
     response
 }
 
-fn fault_message(fault: Fault) -> String {
-    let Fault { code, text } = fault;
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\"><soapenv:Body><soapenv:Fault>\
-         <faultcode>soapenv:{}</faultcode><faultstring>{text}</faultstring>\
-         </soapenv:Fault></soapenv:Body></soapenv:Envelope>\n",
-        code.as_str()
-    )
-}
-
 fn confirmation_message() -> String {
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
      <soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\"><soapenv:Body>\
      <leerresultaten_bevestiging xmlns=\"http://www.edustandaard.nl/leerresultaten/2/leerresultaten\"/>\
      </soapenv:Body></soapenv:Envelope>\n"
         .into()
-}
-
-/// What a fault of the LAS means to a supplier. Its words are not passed on, and neither is a complaint about
-/// credentials: those are Sluis's own.
-fn las_fault(code: FaultCode) -> Fault {
-    let text = match code {
-        FaultCode::EldResultaatOngeldig => "Een ELD-resultaat is ongeldig.",
-        FaultCode::LeerlingOngeldig => "Een leerling is niet bekend in de leerlingadministratie.",
-        FaultCode::ScoreOngeldig => "Een score is ongeldig.",
-        FaultCode::ToetsNormeringOngeldig => "Een toetsnormering is ongeldig.",
-        FaultCode::VocabulaireTermOngeldig => "Een vocabulaireterm is ongeldig.",
-        FaultCode::XsdVersieOngeldig => "De leerlingadministratie kent deze versie van de standaard niet.",
-        FaultCode::AutorisatieOngeldig
-        | FaultCode::InterneFout
-        | FaultCode::OngeldigBericht
-        | FaultCode::OngeldigeKlantIdentificatie
-        | FaultCode::TijdelijkNietBeschikbaar => {
-            return Fault { code: FaultCode::TijdelijkNietBeschikbaar, text: UNAVAILABLE };
-        }
-    };
-    Fault { code, text }
 }
 
 /// Reads the LAS's answer to results: a confirmation, or a fault.
@@ -544,7 +472,7 @@ fn confirmation(
     let expected = catalogue().record_named("bevestiging");
     let mut confirmed = false;
     let read = decode(source, charset, limits, &mut |token: Token<'_>| match token {
-        Token::Fault(code) => Err(las_fault(FaultCode::parse(code))),
+        Token::Fault(code) => Err(fault::of_las_fault(FaultCode::parse(code))),
         Token::Record(kind, _) => {
             confirmed |= kind == expected;
             Ok(())
@@ -558,85 +486,4 @@ fn confirmation(
             Err(fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE))
         }
     }
-}
-
-/// The SOAP header for a school's LAS, with the school's own autorisatie.
-fn authorisation_header(school: &School) -> Option<Record> {
-    let catalogue = catalogue();
-    let kind = catalogue.record_named("autorisatie");
-    let header = catalogue.place_of_record(kind)?;
-    let own = &school.las.as_ref()?.authorisation;
-    let mut record = Record::new(kind, header);
-    for (name, value) in [
-        ("autorisatie.autorisatiesleutel", &own.sleutel),
-        ("autorisatie.klantcode", &own.klantcode),
-        ("autorisatie.klantnaam", &own.klantnaam),
-    ] {
-        let field = catalogue.field_named(name);
-        record.push(catalogue.place_of(header, field)?, None, field, value);
-    }
-    Some(record)
-}
-
-/// A fresh request to the LAS: what was asked, in the standard's order, with group tokens turned back into keys.
-fn las_request(
-    request: &ingress::Request,
-    delivery: &Delivery,
-    school: &School,
-    clock: &dyn Clock,
-) -> Result<String, Stop> {
-    let internal = || fault(FaultCode::InterneFout, "Interne fout.");
-    let catalogue = catalogue();
-    let kind: RecordId = catalogue.record_named("verzoek");
-    let root: NodeId = request.message;
-    let mut body = Record::new(kind, root);
-    let schooljaar = request.schooljaar.clone().unwrap_or_else(|| {
-        let first = school_year(clock);
-        format!("{first}-{}", first + 1)
-    });
-    let mut put = |name: &str, value: &str| -> Option<()> {
-        let field: FieldId = catalogue.field_named(name);
-        body.push(catalogue.place_of(root, field)?, None, field, value);
-        Some(())
-    };
-    let mut all = put("verzoek.schooljaar", &schooljaar);
-    if request.brin.is_some() {
-        all = all.and(put("verzoek.brincode", &school.brin));
-        all = all.and(put("verzoek.dependancecode", &request.dependance));
-    } else if let Some(key) = &school.schoolkey {
-        all = all.and(put("verzoek.schoolkey", key));
-    }
-    all = all.and(put("verzoek.xsdversie", &request.xsdversie));
-    if let Some(set) = &request.gegevenssetid {
-        all = all.and(put("verzoek.gegevenssetid", set));
-    }
-    if let Some(since) = &request.since {
-        all = all.and(put("verzoek.laatstontvangengegevens", since));
-    }
-    all.ok_or_else(internal)?;
-    if !request.groups.is_empty() {
-        let opener = TokenOpener(delivery.pseudonyms());
-        let field = catalogue.field_named("verzoek.groepen");
-        let wrapper = catalogue.child_named(root, "groepen").ok_or_else(internal)?;
-        body.open(wrapper);
-        for group in &request.groups {
-            let node = catalogue.child_named(wrapper, group.kind.label()).ok_or_else(internal)?;
-            body.open(node);
-            if let Some(token) = &group.token {
-                let key = opener.open(group.kind, token).map_err(|_| {
-                    fault(
-                        FaultCode::OngeldigBericht,
-                        "Een groep in het verzoek is niet bekend onder deze sleutel.",
-                    )
-                })?;
-                body.push(node, Some(0), field, key.expose());
-            }
-            body.close();
-        }
-        body.close();
-    }
-    let header = authorisation_header(school).ok_or_else(internal)?;
-    let mut message = String::new();
-    XmlEncoder::message(Some(&header), &body, &mut message);
-    Ok(message)
 }

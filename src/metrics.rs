@@ -5,6 +5,7 @@ use prometheus::{
 };
 
 use crate::{
+    fault::FaultCode,
     ingress::Operation,
     las::LasError,
     minimise::{Event, Summary},
@@ -158,7 +159,7 @@ impl Metrics {
             }
             self.exchanges.with_label_values(&["unknown", outcome.label()]);
         }
-        for code in crate::minimise::FaultCode::ALL {
+        for code in FaultCode::ALL {
             self.refusals.with_label_values(&[code.as_str()]);
         }
         for outcome in ["released", "withheld"] {
@@ -182,7 +183,7 @@ impl Metrics {
     }
 
     /// A request was refused.
-    pub fn refused(&self, code: crate::minimise::FaultCode) {
+    pub fn refused(&self, code: FaultCode) {
         self.refusals.with_label_values(&[code.as_str()]).inc();
     }
 

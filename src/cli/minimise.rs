@@ -18,8 +18,9 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    disclosure::{LeafKind, Log},
-    exchange::{Asked, Delivery, Error, NoDelivery, disclose},
+    delivery::{Asked, Delivery, NoDelivery},
+    disclosure::Log,
+    exchange::{Error, disclose},
     minimise::{Refusal, Summary},
 };
 
@@ -127,9 +128,6 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
         Ok(disclosed) => disclosed,
         Err(error) => {
             eprintln!("{}: {error}; nothing more has left", feed.name());
-            if let Error::Refused(_) = error {
-                let _ = log.note_blocking(delivery.leaf(LeafKind::Withheld));
-            }
             return Err(ExitCode::from(status(&error)));
         }
     };
@@ -154,8 +152,8 @@ pub(super) fn refused(reason: NoDelivery) -> ExitCode {
 /// The status a failed disclosure ends with.
 pub(super) fn status(error: &Error) -> u8 {
     match error {
+        error if error.is_by_policy() => REFUSED,
         Error::Decode(_) | Error::Refused(Refusal::NotAFeed | Refusal::SecondFeed) => USAGE,
-        Error::Refused(Refusal::Nothing | Refusal::SchoolMissing | Refusal::SchoolOther) => REFUSED,
         Error::Log(_) | Error::Receiver(_) | Error::Refused(_) => FAILED,
     }
 }

@@ -10,7 +10,8 @@ use crate::{
     catalogue::{Field, Required, Sensitivity, catalogue},
     clock::Clock,
     decode::{self, decode},
-    exchange::{Delivery, Error},
+    delivery::Delivery,
+    exchange::Error,
     minimise::{self, Chunk, Minimiser, Outlet, Summary},
     policy::Ruling,
 };

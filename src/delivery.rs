@@ -1,0 +1,233 @@
+//! One delivery, decided: who gets what of which school, under which agreement, with which keys. Without one, nothing
+//! passes [`exchange`](crate::exchange).
+
+use std::{fmt, sync::Arc};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use uuid::Uuid;
+
+use crate::{
+    catalogue::{FeedId, catalogue},
+    clock::Clock,
+    config::{Config, Recipient, School},
+    decode,
+    disclosure::{self, Leaf, LeafKind, Log, Outcome, OutcomeStatus},
+    exchange::Disclosed,
+    keys::Purpose,
+    minimise::{self, Scope},
+    policy::{
+        Rulings,
+        agreement::{Agreement, NotInForce},
+    },
+    pseudonym::{LogKeys, PseudonymDomain, Pseudonymiser},
+};
+
+/// One delivery, decided: who gets what of which school, under which agreement, with which keys.
+pub struct Delivery {
+    agreement: Arc<Agreement>,
+    rulings: Rulings,
+    pseudonyms: Vec<Pseudonymiser>,
+    log_keys: LogKeys,
+    school: Arc<School>,
+    recipient: Arc<Recipient>,
+    address: minimise::School,
+    expected: Option<FeedId>,
+    limits: decode::Limits,
+    transaction: Uuid,
+    span: [u8; 8],
+    certificate: [u8; 32],
+    clock: Arc<dyn Clock>,
+    start_ms: u64,
+}
+
+/// Why there will be no delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoDelivery {
+    /// No agreement applies today.
+    Agreement(NotInForce),
+    /// The school's keys are not there. Loading the configuration makes sure they are.
+    Keys,
+}
+
+impl fmt::Display for NoDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Agreement(NotInForce::Expired) => {
+                "the agreement between this school and this recipient has expired; conclude the next and add its file"
+            }
+            Self::Agreement(NotInForce::Future) => {
+                "the agreement between this school and this recipient has not begun yet"
+            }
+            Self::Agreement(NotInForce::Missing) => {
+                "there is no agreement between this school and this recipient; without one nothing is released"
+            }
+            Self::Keys => "the keys of this school are missing",
+        })
+    }
+}
+
+/// What a delivery is about.
+pub struct Asked<'a> {
+    /// The school.
+    pub school: &'a Arc<School>,
+    /// The vestiging the document must be about; none: any of the school's.
+    pub dependance: Option<String>,
+    /// Who gets it.
+    pub recipient: &'a Arc<Recipient>,
+    /// The feed asked for; none: any with pupils' data.
+    pub expected: Option<FeedId>,
+    /// Transaction id, in every log it passes.
+    pub transaction: Uuid,
+    /// Thumbprint of the peer's certificate; zeros for files.
+    pub certificate: [u8; 32],
+}
+
+impl Asked<'_> {
+    /// The record of a refusal by policy.
+    pub fn refusal(&self, clock: &dyn Clock) -> Leaf {
+        let mut leaf = Leaf::new(LeafKind::Withheld);
+        let dependance = self.dependance.as_deref().unwrap_or_default();
+        leaf.controller = Leaf::controller_code(&self.school.brin, dependance);
+        leaf.recipient = Leaf::recipient_code(&self.recipient.id);
+        leaf.start_ms = clock.now_ms();
+        leaf.end_ms = leaf.start_ms;
+        leaf.trace_id = *self.transaction.as_bytes();
+        leaf.transaction = *self.transaction.as_bytes();
+        leaf.certificate = self.certificate;
+        leaf.status = 1;
+        leaf
+    }
+}
+
+impl Delivery {
+    /// Decides on a delivery: the agreement in force today, its rulings, the keys.
+    ///
+    /// # Errors
+    ///
+    /// [`NoDelivery`]: nothing may be released.
+    pub fn decide(config: &Config, asked: &Asked<'_>, clock: &Arc<dyn Clock>) -> Result<Self, NoDelivery> {
+        let &Asked { school, ref dependance, recipient, expected, transaction, certificate } = asked;
+        let brin = &school.brin;
+        let agreement =
+            config.agreements.in_force(brin, &recipient.id, clock.today()).map_err(NoDelivery::Agreement)?;
+        let pseudonyms: Result<Vec<_>, _> = config
+            .keys
+            .all(brin, Purpose::Pseudonym)
+            .map(|(epoch, root)| {
+                Pseudonymiser::new(root, epoch, brin, &agreement.domain, &recipient.id, &config.authority)
+            })
+            .collect();
+        let pseudonyms = pseudonyms.map_err(|_| NoDelivery::Keys)?;
+        let (log_epoch, log_root) = config.keys.current(brin, Purpose::Log).ok_or(NoDelivery::Keys)?;
+        if pseudonyms.is_empty() {
+            return Err(NoDelivery::Keys);
+        }
+        let mut span = [0; 8];
+        SystemRandom::new().fill(&mut span).map_err(|_| NoDelivery::Keys)?;
+        Ok(Self {
+            rulings: Rulings::compile(agreement),
+            agreement: Arc::clone(agreement),
+            pseudonyms,
+            log_keys: LogKeys::new(log_root, log_epoch, brin),
+            address: minimise::School {
+                brin: brin.clone(),
+                dependance: dependance.clone().or_else(|| school.dependance.clone()),
+                schoolkey: school.schoolkey.clone(),
+            },
+            school: Arc::clone(school),
+            recipient: Arc::clone(recipient),
+            expected,
+            limits: config.limits.decode(),
+            transaction,
+            span,
+            certificate,
+            start_ms: clock.now_ms(),
+            clock: Arc::clone(clock),
+        })
+    }
+
+    /// Records how a delivery ended that [`disclose`] completed.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; the next start records it as unknown.
+    pub fn ended<W>(
+        &self,
+        log: &Log,
+        disclosed: &Disclosed<W>,
+        whole: bool,
+        http_status: u16,
+    ) -> Result<(), disclosure::Error> {
+        let status = if whole { OutcomeStatus::Sent } else { OutcomeStatus::Failed };
+        let outcome = Outcome { status, http_status, chunks: disclosed.chunks, bytes: disclosed.bytes };
+        log.note_blocking(self.leaf(LeafKind::Outcome).with_outcome(outcome)).map(|_| ())
+    }
+
+    /// The agreement it is under.
+    pub fn agreement(&self) -> &Agreement {
+        &self.agreement
+    }
+
+    /// What may leave.
+    pub fn rulings(&self) -> &Rulings {
+        &self.rulings
+    }
+
+    /// The keys of what stands for persons in the log.
+    pub fn log_keys(&self) -> &LogKeys {
+        &self.log_keys
+    }
+
+    /// Pseudonyms of all epochs, newest first.
+    pub fn pseudonyms(&self) -> &[Pseudonymiser] {
+        &self.pseudonyms
+    }
+
+    /// What its documents are held to.
+    pub fn limits(&self) -> &decode::Limits {
+        &self.limits
+    }
+
+    /// Whether the feed's own ECK iD passes.
+    pub fn passes_eckid(&self) -> bool {
+        self.agreement.domain == PseudonymDomain::PassEckId
+    }
+
+    /// What the minimiser needs to know of it.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope {
+            rulings: &self.rulings,
+            pseudonyms: &self.pseudonyms[0],
+            pass_eckid: self.passes_eckid(),
+            log_keys: &self.log_keys,
+            recipient: &self.recipient.id,
+            school: &self.address,
+            identity: self.school.identity,
+            expected: self.expected,
+            records: self.limits.records,
+        }
+    }
+
+    /// A leaf of this delivery.
+    pub fn leaf(&self, kind: LeafKind) -> Leaf {
+        let mut leaf = Leaf::new(kind);
+        let activity = ring::digest::digest(&ring::digest::SHA256, self.agreement.id.as_bytes());
+        let dependance = self.address.dependance.as_deref().unwrap_or_default();
+        leaf.controller = Leaf::controller_code(&self.school.brin, dependance);
+        leaf.recipient = Leaf::recipient_code(&self.recipient.id);
+        leaf.trace_id = *self.transaction.as_bytes();
+        leaf.span_id = self.span;
+        leaf.start_ms = self.start_ms;
+        leaf.end_ms = self.clock.now_ms();
+        leaf.activity.copy_from_slice(&activity.as_ref()[..16]);
+        leaf.activity_version = self.agreement.version;
+        leaf.agreement = self.agreement.hash;
+        leaf.catalogue = catalogue().version();
+        leaf.pseudonym_epoch = self.pseudonyms[0].epoch();
+        leaf.log_epoch = self.log_keys.epoch();
+        leaf.status = 1;
+        leaf.transaction = *self.transaction.as_bytes();
+        leaf.certificate = self.certificate;
+        leaf
+    }
+}
