@@ -172,6 +172,7 @@ pub struct DevelopmentCa {
     certificate: rcgen::CertificateParams,
     key: rcgen::KeyPair,
     pem: String,
+    days: i64,
 }
 
 /// What a [`DevelopmentCa`] issues: PEM texts.
@@ -182,6 +183,9 @@ pub struct Issued {
     pub private_key: String,
 }
 
+/// Days that certificates of a [`DevelopmentCa`] are valid: what browsers accept of a private CA at most.
+const DEVELOPMENT_DAYS: i64 = 825;
+
 impl DevelopmentCa {
     /// A new authority.
     ///
@@ -189,14 +193,23 @@ impl DevelopmentCa {
     ///
     /// When the system gives no random numbers.
     pub fn new() -> Result<Self, rcgen::Error> {
+        Self::valid_for(DEVELOPMENT_DAYS)
+    }
+
+    /// A new authority that is valid for so many days, as is all that it issues.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub fn valid_for(days: i64) -> Result<Self, rcgen::Error> {
         let key = rcgen::KeyPair::generate()?;
         let mut certificate = rcgen::CertificateParams::default();
         certificate.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         certificate.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
         certificate.distinguished_name.push(rcgen::DnType::CommonName, "Sluis development CA");
-        valid(&mut certificate, 0, 825);
+        valid(&mut certificate, 0, days);
         let pem = certificate.self_signed(&key)?.pem();
-        Ok(Self { certificate, key, pem })
+        Ok(Self { certificate, key, pem, days })
     }
 
     /// Its certificate, PEM.
@@ -215,7 +228,7 @@ impl DevelopmentCa {
     ///
     /// When a name is none.
     pub fn server(&self, names: &[&str]) -> Result<Issued, rcgen::Error> {
-        self.issue(names, rcgen::ExtendedKeyUsagePurpose::ServerAuth, 0, 825)
+        self.issue(names, None, rcgen::ExtendedKeyUsagePurpose::ServerAuth, 0, self.days)
     }
 
     /// A certificate for a client of this name.
@@ -224,7 +237,16 @@ impl DevelopmentCa {
     ///
     /// When the name is none.
     pub fn client(&self, name: &str) -> Result<Issued, rcgen::Error> {
-        self.issue(&[name], rcgen::ExtendedKeyUsagePurpose::ClientAuth, 0, 825)
+        self.issue(&[name], None, rcgen::ExtendedKeyUsagePurpose::ClientAuth, 0, self.days)
+    }
+
+    /// The same, with an OIN where PKIoverheid has it: the serial number of the subject.
+    ///
+    /// # Errors
+    ///
+    /// When the name is none.
+    pub fn client_with_oin(&self, name: &str, oin: &str) -> Result<Issued, rcgen::Error> {
+        self.issue(&[name], Some(oin), rcgen::ExtendedKeyUsagePurpose::ClientAuth, 0, self.days)
     }
 
     /// A client's certificate that expired yesterday.
@@ -233,12 +255,13 @@ impl DevelopmentCa {
     ///
     /// When the name is none.
     pub fn expired_client(&self, name: &str) -> Result<Issued, rcgen::Error> {
-        self.issue(&[name], rcgen::ExtendedKeyUsagePurpose::ClientAuth, -30, -1)
+        self.issue(&[name], None, rcgen::ExtendedKeyUsagePurpose::ClientAuth, -30, -1)
     }
 
     fn issue(
         &self,
         names: &[&str],
+        oin: Option<&str>,
         usage: rcgen::ExtendedKeyUsagePurpose,
         from_days: i64,
         until_days: i64,
@@ -248,6 +271,9 @@ impl DevelopmentCa {
         let mut params = rcgen::CertificateParams::new(names.clone())?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(rcgen::DnType::CommonName, names[0].clone());
+        if let Some(oin) = oin {
+            params.distinguished_name.push(rcgen::DnType::CustomDnType(SERIAL_NUMBER.to_vec()), oin);
+        }
         params.extended_key_usages = vec![usage];
         params.use_authority_key_identifier_extension = true;
         valid(&mut params, from_days, until_days);
@@ -256,6 +282,9 @@ impl DevelopmentCa {
         Ok(Issued { certificate, private_key: key.serialize_pem() })
     }
 }
+
+/// `id-at-serialNumber` (X.520).
+const SERIAL_NUMBER: [u64; 4] = [2, 5, 4, 5];
 
 fn valid(params: &mut rcgen::CertificateParams, from_days: i64, until_days: i64) {
     let now = time::OffsetDateTime::now_utc();

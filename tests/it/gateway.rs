@@ -209,7 +209,12 @@ pub(crate) struct Got {
 
 /// Posts as noordzee and reads the answer to its end; the end must be a proper one.
 pub(crate) fn post(home: &Home, served: &Served, body: &str) -> Got {
-    let mut stream = connect(home, served, Some("noordzee"));
+    post_as(home, served, "noordzee", body)
+}
+
+/// The same, as another client.
+pub(crate) fn post_as(home: &Home, served: &Served, client: &str, body: &str) -> Got {
+    let mut stream = connect(home, served, Some(client));
     send(&mut stream, body, "text/xml; charset=utf-8");
     let text = read_all(&mut stream);
     if text.contains("transfer-encoding: chunked") {
@@ -260,7 +265,7 @@ const PUPILS: &str = "<groepen><groep key=\"G1\"><naam>4A</naam><jaargroep>4</ja
      <bsn>999990019</bsn></leerling></leerlingen><leerkrachten><leerkracht key=\"LK1\"><achternaam>Testina</achternaam>\
      </leerkracht></leerkrachten>";
 
-fn attribute<'t>(text: &'t str, element: &str, name: &str) -> &'t str {
+pub(crate) fn attribute<'t>(text: &'t str, element: &str, name: &str) -> &'t str {
     let (_, after) =
         text.split_once(&format!("<{element} ")).unwrap_or_else(|| panic!("{element} in {text}"));
     let (_, after) = after.split_once(&format!("{name}=\"")).unwrap();

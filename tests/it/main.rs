@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod canary; // planted values appear in nothing the process emits
+mod certs; // a recipient is known by its name, OIN or thumbprint
 mod commands; // init, check, minimise, preview, keys, log verify
 mod documents; // golden documents, spellings, chunkings
 mod gateway; // the real binary, mutual TLS, a pupil administration that misbehaves
