@@ -3,10 +3,11 @@
 use super::{Event, Scope, Summary};
 use crate::{
     catalogue::{
-        Catalogue, FeedId, Field, FieldId, Kind, NodeId, Required, Treatment, UNKNOWN_BIT, catalogue,
+        Catalogue, FeedId, Field, FieldId, Kind, NodeId, Required, Sensitivity, Treatment, UNKNOWN_BIT,
+        catalogue,
     },
     policy::{Ruling, generalise},
-    pseudonym::{KeyKind, Pseudonym, PupilKey, Seen, digits, holds_elfproef_number},
+    pseudonym::{KeyKind, Pseudonym, PupilKey, Seen, digits, holds_elfproef_number, holds_long_number},
     record::Record,
 };
 
@@ -374,5 +375,9 @@ fn hides_identifier(context: &Context<'_, '_>, field: &Field, value: &str) -> bo
     if is_name && !value.chars().any(char::is_numeric) {
         return false;
     }
-    holds_elfproef_number(value) || context.seen.contains_identifier(value)
+    // Of a school with more than one chunk, most pupils are still to come when the groups leave.
+    let about_nobody = context.pseudonym.is_none() && field.sensitivity != Sensitivity::Addressing;
+    holds_elfproef_number(value)
+        || context.seen.contains_identifier(value)
+        || (about_nobody && holds_long_number(value))
 }

@@ -34,6 +34,18 @@ pub fn holds_elfproef_number(text: &str) -> bool {
     false
 }
 
+/// Whether a text holds a run of as many digits as a pupil's number has: five or more, of any script.
+///
+/// For texts about no person that stand before the pupils, whose numbers are therefore not known yet: a year or a
+/// classroom has fewer digits.
+pub fn holds_long_number(text: &str) -> bool {
+    let mut run = 0;
+    text.chars().any(|character| {
+        run = if digits::ascii(character).is_some() { run + 1 } else { 0 };
+        run >= 5
+    })
+}
+
 fn is_separator(character: char) -> bool {
     matches!(character, '.' | '-' | '/' | '_' | '\u{2010}'..='\u{2015}') || character.is_whitespace()
 }
@@ -195,6 +207,18 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(holds_elfproef_number(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn long_numbers_are_told_from_years_and_rooms() {
+        for (text, expected) in [
+            ("Groep 4a 2026-2027", false),
+            ("lokaal 1.204", false),
+            ("Plus 41323", true),
+            ("x１２３４５", true),
+        ] {
+            assert_eq!(holds_long_number(text), expected, "{text}");
         }
     }
 

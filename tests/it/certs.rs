@@ -11,8 +11,7 @@ use crate::{
     home::Home,
 };
 
-const PUPIL: &str =
-    "<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam></leerling></leerlingen>";
+const PUPIL: &str = "<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam></leerling></leerlingen>";
 
 /// A working directory that trusts the authority of `certs/`, with three recipients that are known in three ways.
 fn home() -> Home {
@@ -37,7 +36,8 @@ fn home() -> Home {
     });
     let agreement = fs::read_to_string(home.path("agreements/99DE-noordzee-rekenroute.toml")).unwrap();
     for other in ["oostzee", "westzee"] {
-        fs::write(home.path(&format!("agreements/{other}.toml")), agreement.replace("noordzee", other)).unwrap();
+        fs::write(home.path(&format!("agreements/{other}.toml")), agreement.replace("noordzee", other))
+            .unwrap();
     }
     home
 }

@@ -422,3 +422,21 @@ fn an_official_eckid_passes_only_where_the_agreement_says_so() {
     let out = bench.text(&document("leerlingnummer-100001"));
     assert!(!out.contains("eckid") && out.contains("<leerling key="), "{out}");
 }
+
+/// The groups of a large school leave before most of its pupils have been read.
+#[test]
+fn a_number_that_is_still_to_come_does_not_leave_in_a_groups_name() {
+    let pupils: String = (0..700)
+        .map(|i| {
+            format!("<leerling key=\"{}\"><roepnaam>Jip</roepnaam><groep key=\"G\"/></leerling>", 41_000 + i)
+        })
+        .collect();
+    let groups =
+        "<groepen><groep key=\"G\"><naam>Maatwerk 41690</naam><jaargroep>4</jaargroep></groep></groepen>";
+    let (out, summary) = Bench::new(SMALL)
+        .minimise(feed(&format!("{groups}<leerlingen>{pupils}</leerlingen>")).as_bytes(), None)
+        .unwrap();
+    assert!(!out.contains("41690") && out.contains("<naam>-</naam>"), "{}", &out[..600]);
+    assert_eq!(summary.released, 700);
+    assert_eq!(summary.events.of(sluis::minimise::Event::IdentifierInText), 1);
+}
