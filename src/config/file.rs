@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::{Authorisation, Config, Gateway, Las, Limits, Recipient, School};
 use crate::{
-    clock::Clock,
+    clock::{Clock, amsterdam},
     keys::{IdentitySource, KeyRing, check_private, is_brin},
     party::CertificateMatch,
     policy::agreement::Agreements,
@@ -193,6 +193,10 @@ pub(super) fn load(path: &Path, clock: &dyn Clock) -> Result<Config, Vec<Problem
         clock,
         problems: Vec::new(),
     };
+    if amsterdam().is_none() {
+        let what = "the time zone Europe/Amsterdam is unknown here, so no one can tell which day it is for an agreement";
+        check.problems.push(Problem::new(path, what, "install tzdata"));
+    }
     let config = check.config(file);
     match config {
         Some(config) if check.problems.is_empty() => Ok(config),
