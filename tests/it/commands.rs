@@ -150,6 +150,54 @@ fn a_file_appears_only_when_it_is_complete() {
 }
 
 #[test]
+fn schools_are_told_apart() {
+    let home = Home::new();
+    let (line, second) = ("brin = \"99DE\"", "[[school]]\nbrin = \"88AB\"\nname = \"De Dijk\"\n");
+    home.edit("sluis.toml", |text| {
+        text.replace(line, &format!("{line}\nschoolkey = \"sk-1\""))
+            + second
+            + "schoolkey = \"sk-1\"\n[[school]]\nbrin = \"99DE\"\nname = \"De Sluis\"\ndependance = \"01\"\n\
+               schoolkey = \" \"\n"
+    });
+    let ran = home.run(&["check"]);
+    assert_eq!(ran.code, 1);
+    for expected in [
+        "school 88AB has the schoolkey of 99DE; ask the LAS which key is whose",
+        "school 99DE is there twice; keep one [[school]] for each BRIN",
+        "the schoolkey is none; write the key as the LAS gives it",
+    ] {
+        assert!(ran.err.contains(expected), "{expected}\nin\n{}", ran.err);
+    }
+}
+
+#[test]
+fn folders_in_which_others_can_write_are_refused() {
+    let home = Home::new();
+    let mode = |folder: &str, mode: u32| {
+        fs::set_permissions(home.path(folder), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (folder, open, shut) in [
+        ("keys", 0o777, 0o700),
+        ("keys", 0o1777, 0o700),
+        ("keys", 0o720, 0o700),
+        ("secrets", 0o777, 0o700),
+        ("secrets", 0o702, 0o1702),
+        ("certs", 0o775, 0o755),
+        ("agreements", 0o777, 0o775),
+        ("data", 0o770, 0o750),
+    ] {
+        mode(folder, open);
+        let ran = home.run(&["check"]);
+        assert_eq!(ran.code, 1, "{folder} {open:o}");
+        let says =
+            format!("{folder}: others may put files in it (mode {open:04o}); run `chmod go-w {folder}`\n");
+        assert_eq!(ran.err, says);
+        mode(folder, shut);
+        assert_eq!(home.run(&["check"]).code, 0, "{folder} {shut:o}");
+    }
+}
+
+#[test]
 fn the_status_says_what_happened() {
     let home = Home::new();
     let other = format!("{}<school><brincode>99DF</brincode></school>{PUPIL}{}", ENVELOPE.0, ENVELOPE.1);
