@@ -198,6 +198,30 @@ fn folders_in_which_others_can_write_are_refused() {
 }
 
 #[test]
+fn check_says_that_no_log_can_be_kept() {
+    let home = Home::new();
+    fs::remove_dir(home.path("data")).unwrap();
+    assert_eq!(home.run(&["check"]).code, 0, "it is made when it is needed");
+    assert!(!home.path("data").exists());
+    fs::write(home.path("data"), "geen map").unwrap();
+    let ran = home.run(&["check"]);
+    assert_eq!((ran.code, ran.err.contains("data: is no directory")), (1, true), "{}", ran.err);
+    fs::remove_file(home.path("data")).unwrap();
+    fs::create_dir(home.path("data")).unwrap();
+    fs::write(home.path("data/wal"), "geen map").unwrap();
+    let ran = home.run(&["check"]);
+    assert_eq!((ran.code, ran.err.contains("data/wal: is no directory")), (1, true), "{}", ran.err);
+    // Nothing can be made in /proc, not even by root.
+    home.edit("sluis.toml", |text| text.replace("\"data\"", "\"/proc/sluis/data\""));
+    let ran = home.run(&["check"]);
+    assert_eq!((ran.code, ran.err.contains("/proc: the log cannot be kept here")), (1, true), "{}", ran.err);
+    let left = fs::read_dir(home.path(""))
+        .unwrap()
+        .any(|e| e.unwrap().path().extension().is_some_and(|e| e == "check"));
+    assert!(!left);
+}
+
+#[test]
 fn the_status_says_what_happened() {
     let home = Home::new();
     let other = format!("{}<school><brincode>99DF</brincode></school>{PUPIL}{}", ENVELOPE.0, ENVELOPE.1);
