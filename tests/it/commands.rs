@@ -1,6 +1,18 @@
 //! The commands, as an operator types them.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sluis::{
+    clock::SystemClock,
+    disclosure::{Log, OutcomeStatus},
+};
 
 use crate::{
     documents::{ENVELOPE, feed},
@@ -139,7 +151,7 @@ fn a_file_appears_only_when_it_is_complete() {
     assert_eq!(ran.code, 2, "{}", ran.err);
     assert!(ran.err.contains("ends before it is complete"), "{}", ran.err);
     assert!(!home.path("uit.xml").exists());
-    assert!(!home.path(".uit.xml.partial").exists());
+    assert_eq!(partials(&home), 0);
     let verified = home.run(&["log", "verify", "data"]);
     assert_eq!(verified.code, 0, "{}", verified.err);
     assert!(
@@ -147,6 +159,163 @@ fn a_file_appears_only_when_it_is_complete() {
         "what left before the break is on record: {}",
         verified.out
     );
+}
+
+/// Files that are not complete.
+fn partials(home: &Home) -> usize {
+    let names = fs::read_dir(home.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_str().unwrap().ends_with(".partial")).count()
+}
+
+/// How deliveries ended, as the log has it.
+fn outcomes(home: &Home) -> Vec<OutcomeStatus> {
+    let mut outcomes = Vec::new();
+    sluis::disclosure::read(&home.path("data"), &mut |_, _| {}, &mut |_, leaf, _| {
+        outcomes.extend(leaf.outcome().map(|outcome| outcome.status));
+    })
+    .unwrap();
+    outcomes
+}
+
+const MINIMISE: &[&str] = &["minimise", "--school", "99DE", "--recipient", "noordzee", "--output"];
+
+#[test]
+fn only_a_file_is_replaced_by_the_output() {
+    let home = Home::new();
+    fs::write(home.path("in.xml"), feed(PUPIL)).unwrap();
+    assert!(Command::new("mkfifo").arg(home.path("pijp")).status().unwrap().success());
+    std::os::unix::fs::symlink("elders", home.path("link")).unwrap();
+    std::os::unix::fs::symlink("in.xml", home.path("link-in")).unwrap();
+    for (output, says) in [
+        ("pijp", "pijp exists and is no regular file; to write to a pipe or a device use `--output -`"),
+        ("link", "link exists and is no regular file"),
+        ("link-in", "link-in exists and is no regular file"),
+        ("data", "data exists and is no regular file"),
+        ("..", ".. is no name of a file"),
+        ("in.xml", "in.xml is the input"),
+        ("nergens/uit.xml", "cannot be written there (entity not found)"),
+    ] {
+        let ran = home.run(&[MINIMISE, &[output, "--input", "in.xml"]].concat());
+        assert_eq!(ran.code, 2, "{output}: {}", ran.err);
+        assert!(ran.err.contains(says), "{output}: {}", ran.err);
+    }
+    assert!(fs::metadata(home.path("pijp")).unwrap().file_type().is_fifo());
+    assert!(!home.path("elders").exists());
+    assert_eq!(fs::read_to_string(home.path("in.xml")).unwrap(), feed(PUPIL));
+    fs::write(home.path("uit.xml"), "gisteren").unwrap();
+    let ran = home.run(&[MINIMISE, &["uit.xml", "--input", "in.xml"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(fs::read_to_string(home.path("uit.xml")).unwrap().contains("Jip"));
+    assert_eq!(fs::metadata(home.path("uit.xml")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(partials(&home), 0);
+}
+
+#[test]
+fn a_signal_leaves_nothing_behind_but_the_record() {
+    for (signal, code, flows) in [("-INT", 130, true), ("-TERM", 143, true), ("-TERM", 143, false)] {
+        let home = Home::new();
+        let mut child = home.sluis(&[MINIMISE, &["uit.xml"]].concat());
+        let mut child = child.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let whole = feed("<leerlingen></leerlingen>");
+        input.write_all(whole.split_once("</leerlingen>").unwrap().0.as_bytes()).unwrap();
+        // Pupils for as long as they are taken; or some, and then nothing for as long as it takes.
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let feeding = std::thread::spawn(move || {
+            for pupil in 200_000.. {
+                let pupil = format!("<leerling key=\"{pupil}\"><roepnaam>Jip</roepnaam></leerling>");
+                if input.write_all(pupil.as_bytes()).is_err() {
+                    return;
+                }
+                if !flows && pupil.contains("202000") {
+                    let _ = stopped.recv();
+                    return;
+                }
+            }
+        });
+        let began = Instant::now();
+        while !home.path("data/wal/00000000000000000000.wal").exists() || partials(&home) == 0 {
+            assert!(began.elapsed() < Duration::from_secs(20), "it never began");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let status = child.wait().unwrap();
+        drop(stop);
+        feeding.join().unwrap();
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(status.code(), Some(code), "{signal}: {said}");
+        assert_eq!(partials(&home), 0, "{signal}");
+        assert!(!home.path("uit.xml").exists());
+        assert!(said.contains("stopped by a signal; nothing more has left"), "{said}");
+        if flows {
+            assert_eq!(outcomes(&home), [OutcomeStatus::Failed]);
+        }
+        assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_failure_like_any_other() {
+    let home = Home::new();
+    let pupils: String = (0..1200)
+        .map(|i| format!("<leerling key=\"{}\"><roepnaam>J</roepnaam></leerling>", 200_000 + i))
+        .collect();
+    fs::write(home.path("in.xml"), feed(&format!("<leerlingen>{pupils}</leerlingen>"))).unwrap();
+    let sluis = home.sluis(&[]);
+    let script = format!(
+        "ulimit -f 200; exec {} {} uit.xml --input in.xml",
+        sluis.get_program().to_str().unwrap(),
+        MINIMISE.join(" ")
+    );
+    let ran = Command::new("sh").args(["-c", &script]).current_dir(home.path("")).output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{:?} {said}", ran.status);
+    assert!(said.contains("file too large"), "{said}");
+    assert_eq!((partials(&home), home.path("uit.xml").exists()), (0, false));
+    assert_eq!(outcomes(&home), [OutcomeStatus::Failed]);
+}
+
+#[test]
+fn one_process_writes_the_log() {
+    let home = Home::new();
+    let log = Log::open(&home.path("data"), Arc::new(SystemClock)).unwrap();
+    let ran = home.minimise("99DE", feed(PUPIL).as_bytes());
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
+    assert!(
+        ran.err.contains("such as `sluis serve`") && ran.err.contains("let the supplier ask the gateway"),
+        "{}",
+        ran.err
+    );
+    assert!(!ran.err.contains("another data directory"), "that would split the record: {}", ran.err);
+    fs::remove_file(home.path("agreements/99DE-noordzee-rekenroute.toml")).unwrap();
+    let ran = home.minimise("99DE", feed(PUPIL).as_bytes());
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{}", ran.err);
+    assert!(ran.err.contains("this refusal is not on record"), "{}", ran.err);
+    log.close();
+}
+
+#[test]
+fn input_that_is_no_feed_is_named_with_its_mend() {
+    let home = Home::new();
+    for (document, says) in [
+        ("\n<?xml version=\"1.0\"?><EDEX/>", "in.xml: line 2: "),
+        ("{\"users\": []}", "give the file as it was exported"),
+        ("<html/>", "give a file as the pupil administration exports it"),
+        ("<EDEX><school>", "export it again"),
+    ] {
+        fs::write(home.path("in.xml"), document).unwrap();
+        for command in ["minimise", "preview"] {
+            let ran =
+                home.run(&[command, "--school", "99DE", "--recipient", "noordzee", "--input", "in.xml"]);
+            assert_eq!(ran.code, 2, "{document}: {}", ran.err);
+            assert!(ran.err.contains("in.xml: line ") && ran.err.contains(says), "{document}: {}", ran.err);
+            let ran = home.run(&[command, "--school", "99DE", "--recipient", "noordzee", "--input", "data"]);
+            assert_eq!(ran.code, 2);
+            assert_eq!(ran.err, "--input: data is a directory; name the file with the feed\n");
+        }
+    }
 }
 
 #[test]
