@@ -271,7 +271,11 @@ impl Check<'_> {
         self.folder(&data, 0o022, 0);
         self.folder(&agreements, 0o002, 0);
         let keys = self.keep(KeyRing::load(&keys_directory, &brins));
+        self.file(self.file);
         let agreements = self.keep(Agreements::load(&agreements, &brins, &ids));
+        for agreement in agreements.iter().flat_map(Agreements::all) {
+            self.file(&agreement.file);
+        }
         let gateway = match &file.gateway {
             None => Some(None),
             Some(gateway) => self.gateway(gateway).map(Some),
@@ -312,7 +316,9 @@ impl Check<'_> {
             private_key: self.base.join(&gateway.private_key),
         };
         self.secret(&identity.private_key);
-        let config = tls::server_config(&identity, &self.base.join(&gateway.client_ca), self.clock);
+        let client_ca = self.base.join(&gateway.client_ca);
+        self.file(&client_ca);
+        let config = tls::server_config(&identity, &client_ca, self.clock);
         let tls = Arc::new(self.keep(config)?);
         Some(Gateway { listen: *gateway.listen.get_ref(), tls })
     }
@@ -379,7 +385,9 @@ impl Check<'_> {
         }
         let tls = match (url.scheme_str(), las.ca) {
             (Some("https"), Some(ca)) => {
-                let config = tls::client_config(&self.base.join(ca), identity.as_ref(), self.clock);
+                let ca = self.base.join(ca);
+                self.file(&ca);
+                let config = tls::client_config(&ca, identity.as_ref(), self.clock);
                 self.keep(config).map(|config| Some(Arc::new(config)))
             }
             (Some("https"), None) => {
@@ -518,6 +526,15 @@ impl Check<'_> {
             let what = format!("others may put files in it (mode {:04o})", mode & 0o7777);
             let mend = format!("run `chmod go-w {}`", folder.display());
             self.problems.push(Problem::new(folder, what, mend));
+        }
+    }
+
+    /// Refuses a file that says who gets what, when others than its owner and group can change it.
+    fn file(&mut self, file: &Path) {
+        let mode = fs::metadata(file).map_or(0, |metadata| metadata.mode());
+        if mode & 0o002 != 0 {
+            let what = format!("others may change it (mode {:04o})", mode & 0o7777);
+            self.problems.push(Problem::new(file, what, format!("run `chmod o-w {}`", file.display())));
         }
     }
 

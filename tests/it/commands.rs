@@ -367,6 +367,20 @@ fn folders_in_which_others_can_write_are_refused() {
 }
 
 #[test]
+fn files_that_say_who_gets_what_are_not_for_others_to_change() {
+    let home = Home::new();
+    for file in ["sluis.toml", "agreements/99DE-noordzee-rekenroute.toml", "certs/ca.pem", "certs/las-ca.pem"]
+    {
+        fs::set_permissions(home.path(file), fs::Permissions::from_mode(0o666)).unwrap();
+        let ran = home.run(&["check"]);
+        let says = format!("{file}: others may change it (mode 0666); run `chmod o-w {file}`\n");
+        assert_eq!((ran.code, ran.err), (1, says));
+        fs::set_permissions(home.path(file), fs::Permissions::from_mode(0o664)).unwrap();
+        assert_eq!(home.run(&["check"]).code, 0, "{file}");
+    }
+}
+
+#[test]
 fn check_says_that_no_log_can_be_kept() {
     let home = Home::new();
     fs::remove_dir(home.path("data")).unwrap();
