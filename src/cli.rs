@@ -5,6 +5,7 @@
 mod check;
 mod demo;
 pub mod init;
+mod interrupt;
 mod keys;
 mod log;
 mod minimise;
@@ -95,6 +96,7 @@ pub(crate) fn report(problems: &[Problem]) {
 pub fn run() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    interrupt::outlive_file_size_limit();
     let ended = match command {
         Command::Check(config) => check::run(&config, clock.as_ref()),
         Command::Demo(arguments) => demo::run(&arguments, &clock),

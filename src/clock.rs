@@ -2,7 +2,11 @@
 
 use std::fmt::Debug;
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{
+    Timestamp,
+    civil::Date,
+    tz::{TimeZone, TimeZoneDatabase},
+};
 
 /// The wall clock of the process. Implementations never go backwards by design of the caller: nothing in
 /// Sluis orders records by time, positions in the log do that.
@@ -17,9 +21,16 @@ pub trait Clock: Debug + Send + Sync {
 
     /// The day it is in the Netherlands: agreements begin and end at midnight there.
     fn today(&self) -> Date {
-        let amsterdam = TimeZone::get("Europe/Amsterdam").unwrap_or(TimeZone::UTC);
+        let amsterdam = amsterdam().expect("it is built in, and no configuration loads without it");
         self.now().to_zoned(amsterdam).date()
     }
+}
+
+/// The time zone of the Netherlands: as the machine knows it, which follows new rules, or else as it is built in.
+/// Another zone in its place would let an agreement run on after midnight.
+pub fn amsterdam() -> Option<TimeZone> {
+    const NAME: &str = "Europe/Amsterdam";
+    TimeZone::get(NAME).or_else(|_| TimeZoneDatabase::bundled().get(NAME)).ok()
 }
 
 /// The clock of the machine.
@@ -52,6 +63,11 @@ pub fn school_year(clock: &dyn Clock) -> i16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_netherlands_are_known_without_the_help_of_the_machine() {
+        assert!(TimeZoneDatabase::bundled().get("Europe/Amsterdam").is_ok());
+    }
 
     #[test]
     fn days_and_school_years_are_those_of_the_netherlands() {

@@ -1,6 +1,6 @@
 //! Configuration: `sluis.toml` as written, and as checked.
 //!
-//! [`File`] is what serde reads, and refuses what it does not know. [`Config`] is what everything else sees: parsed,
+//! `File` is what serde reads, and refuses what it does not know. [`Config`] is what everything else sees: parsed,
 //! ranges checked, every file it names present. All problems are reported at once.
 
 mod file;
@@ -65,7 +65,7 @@ pub struct School {
     pub brin: String,
     /// Name, for people.
     pub name: String,
-    /// Its vestiging; none: any.
+    /// Its vestiging; none: all of the BRIN.
     pub dependance: Option<String>,
     /// The key by which its pupil administration knows it.
     pub schoolkey: Option<String>,
@@ -192,6 +192,30 @@ impl Config {
         self.schools.iter().find(|school| school.schoolkey.as_deref() == Some(key))
     }
 
+    /// The school that is addressed. Each part that is said has to be its own: a BRIN with the key or the vestiging of
+    /// another school names no school.
+    ///
+    /// A school without `dependance` stands for all vestigingen of its BRIN. Without `schoolkey` it has no key to
+    /// compare; a key beside a BRIN never goes on to the LAS.
+    pub fn addressed(
+        &self,
+        brin: Option<&str>,
+        dependance: &str,
+        schoolkey: Option<&str>,
+    ) -> Option<&Arc<School>> {
+        let of_key = schoolkey.and_then(|key| self.school_by_key(key));
+        let school = match brin {
+            Some(brin) => self.school(brin)?,
+            None => of_key?,
+        };
+        let key = schoolkey.is_none()
+            || of_key.map_or(school.schoolkey.is_none(), |other| Arc::ptr_eq(other, school));
+        // A key names a school by itself; `00` is what a vestiging is when nothing is said.
+        let said = brin.is_some() || dependance != "00";
+        let vestiging = !said || school.dependance.as_ref().is_none_or(|own| own == dependance);
+        (key && vestiging).then_some(school)
+    }
+
     /// The recipient of this id.
     pub fn recipient(&self, id: &str) -> Option<&Arc<Recipient>> {
         self.recipients.iter().find(|recipient| recipient.id == id)
@@ -202,5 +226,60 @@ impl Config {
     pub fn recipient_of(&self, peer: &PeerCertificate) -> Option<&Arc<Recipient>> {
         let mut fitting = self.recipients.iter().filter(|recipient| peer.matches(&recipient.certificate));
         fitting.next().filter(|_| fitting.next().is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_an_address_is_of_the_same_school() {
+        let school = |brin: &str, dependance: Option<&str>, schoolkey: Option<&str>| {
+            Arc::new(School {
+                brin: brin.into(),
+                name: String::new(),
+                dependance: dependance.map(str::to_owned),
+                schoolkey: schoolkey.map(str::to_owned),
+                identity: IdentitySource::LasKey,
+                las: None,
+            })
+        };
+        let config = Config {
+            data: PathBuf::new(),
+            keys_directory: PathBuf::new(),
+            keys: KeyRing::default(),
+            agreements: Agreements::default(),
+            gateway: None,
+            operations: None,
+            authority: String::new(),
+            limits: Limits::default(),
+            schools: vec![
+                school("99DE", Some("03"), Some("sk-99DE")),
+                school("88AB", None, Some("sk-88AB")),
+                school("77XY", None, None),
+            ],
+            recipients: Vec::new(),
+        };
+        for (brin, dependance, key, expected) in [
+            (Some("99DE"), "03", None, Some("99DE")),
+            (Some("99DE"), "03", Some("sk-99DE"), Some("99DE")),
+            (Some("99DE"), "03", Some("sk-88AB"), None),
+            (Some("99DE"), "03", Some("sk-none"), None),
+            (Some("99DE"), "00", None, None),
+            (Some("99DE"), "77", Some("sk-99DE"), None),
+            (None, "00", Some("sk-99DE"), Some("99DE")),
+            (None, "03", Some("sk-99DE"), Some("99DE")),
+            (None, "77", Some("sk-99DE"), None),
+            (Some("88AB"), "77", None, Some("88AB")),
+            (Some("77XY"), "00", Some("sk-other"), Some("77XY")),
+            (Some("77XY"), "00", Some("sk-88AB"), None),
+            (Some("66QQ"), "00", Some("sk-88AB"), None),
+            (None, "00", Some("sk-none"), None),
+            (None, "00", None, None),
+        ] {
+            let found = config.addressed(brin, dependance, key).map(|school| school.brin.as_str());
+            assert_eq!(found, expected, "{brin:?} {dependance} {key:?}");
+        }
     }
 }

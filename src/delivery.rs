@@ -102,6 +102,9 @@ impl Asked<'_> {
 impl Delivery {
     /// Decides on a delivery: the agreement in force today, its rulings, the keys.
     ///
+    /// Results that a supplier brings are decided on here too. They need no line in the agreement, for nothing is
+    /// released to the supplier with them; that it has one in force is what lets it return results to the school.
+    ///
     /// # Errors
     ///
     /// [`NoDelivery`]: nothing may be released.
@@ -146,7 +149,7 @@ impl Delivery {
         })
     }
 
-    /// Records how a delivery ended that [`disclose`] completed.
+    /// Records how a delivery ended that [`disclose`](crate::exchange::disclose) completed.
     ///
     /// # Errors
     ///

@@ -1,12 +1,24 @@
 //! `sluis check`.
 
-use std::process::ExitCode;
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    process::ExitCode,
+};
 
-use super::ConfigFile;
-use crate::{clock::Clock, policy::agreement::NotInForce};
+use uuid::Uuid;
+
+use super::{ConfigFile, FAILED, report};
+use crate::{clock::Clock, policy::agreement::NotInForce, problem::Problem};
 
 pub(super) fn run(file: &ConfigFile, clock: &dyn Clock) -> Result<(), ExitCode> {
     let config = file.load(clock)?;
+    check_data(&config.data).map_err(|problem| {
+        report(&[problem]);
+        ExitCode::from(FAILED)
+    })?;
     let agreements = config.agreements.all();
     println!(
         "{}: in order: {} school(s), {} recipient(s), {} agreement(s), {} key(s)",
@@ -31,4 +43,31 @@ pub(super) fn run(file: &ConfigFile, clock: &dyn Clock) -> Result<(), ExitCode> 
         }
     }
     Ok(())
+}
+
+/// Whether a log can be kept in this folder, which is made when the first record is. A log that is there is left alone:
+/// `sluis log verify` reads it, and a process may be writing it.
+fn check_data(data: &Path) -> Result<(), Problem> {
+    for folder in [data.to_owned(), data.join("wal")] {
+        if fs::symlink_metadata(&folder).is_ok() && !fs::metadata(&folder).is_ok_and(|found| found.is_dir()) {
+            return Err(Problem::new(
+                folder,
+                "is no directory",
+                "move it away, or mend `data` in the configuration",
+            ));
+        }
+    }
+    let nearest = data.ancestors().find(|folder| folder.as_os_str().is_empty() || folder.exists());
+    let nearest = nearest.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Whether one may write is for the system to say: it depends on more than the mode.
+    let probe = nearest.join(format!(".sluis-{}.check", Uuid::now_v7()));
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe);
+    made.and_then(|_| fs::remove_file(&probe)).map_err(|error: io::Error| {
+        let what = format!("the log cannot be kept here ({})", error.kind());
+        Problem::new(
+            nearest,
+            what,
+            "let the user that runs sluis write in it, or mend `data` in the configuration",
+        )
+    })
 }

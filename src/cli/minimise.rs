@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -13,13 +13,15 @@ use uuid::Uuid;
 
 use super::{
     ConfigFile, FAILED, REFUSED, USAGE,
+    interrupt::{Interrupt, Stoppable},
     progress::{Bar, Watched},
 };
 use crate::{
     clock::Clock,
     config::Config,
+    decode,
     delivery::{Asked, Delivery, NoDelivery},
-    disclosure::Log,
+    disclosure::{self, Log},
     exchange::{Error, disclose},
     minimise::{Refusal, Summary},
 };
@@ -84,12 +86,16 @@ impl Feed {
         match self.input.as_deref().filter(|path| *path != Path::new("-")) {
             None => Ok((Box::new(io::stdin().lock()), 0)),
             Some(path) => {
-                let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-                let (size, file) = opened.map_err(|error| {
-                    eprintln!("{}: cannot be read ({})", path.display(), error.kind());
+                let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+                let (metadata, file) = opened.map_err(|error| {
+                    eprintln!("--input: {} cannot be read ({})", path.display(), error.kind());
                     ExitCode::from(USAGE)
                 })?;
-                Ok((Box::new(file), size))
+                if metadata.is_dir() {
+                    eprintln!("--input: {} is a directory; name the file with the feed", path.display());
+                    return Err(ExitCode::from(USAGE));
+                }
+                Ok((Box::new(file), metadata.len()))
             }
         }
     }
@@ -104,30 +110,59 @@ impl Feed {
 pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
     let feed = &arguments.feed;
     let config = feed.config.load(clock.as_ref())?;
-    let log_failed = |error: &crate::disclosure::Error| {
-        eprintln!("{}: {error}; nothing has left", config.data.display());
+    let log_failed = |error: &disclosure::Error| {
+        let data = config.data.display();
+        match error {
+            disclosure::Error::Locked => eprintln!(
+                "{data}: another sluis process, such as `sluis serve`, is writing this log, and one writes at a time; stop \
+                 it for as long as this takes, or let the supplier ask the gateway for its feed; nothing has left"
+            ),
+            error => eprintln!("{data}: {error}; nothing has left"),
+        }
         ExitCode::from(FAILED)
     };
     let asked = feed.asked(&config)?;
     let open_log = || Log::open(&config.data, Arc::clone(clock));
     let delivery = Delivery::decide(&config, &asked, clock).map_err(|reason| {
         // A refusal by policy is on record too. If it cannot be, it is refused all the same.
-        let _ = open_log().and_then(|log| log.note_blocking(asked.refusal(clock.as_ref())));
-        refused(reason)
+        let recorded = open_log().and_then(|log| log.note_blocking(asked.refusal(clock.as_ref())));
+        let status = refused(reason);
+        if recorded.is_err() {
+            eprintln!(
+                "{}: the log cannot be written, so this refusal is not on record",
+                config.data.display()
+            );
+        }
+        status
     })?;
     let (source, size) = feed.open()?;
+    let interrupt = Interrupt::watch().map_err(|error| {
+        eprintln!("signals cannot be watched ({})", error.kind());
+        ExitCode::from(FAILED)
+    })?;
+    let destination =
+        Destination::check(arguments.output.as_deref(), feed.input.as_deref()).map_err(|what| {
+            eprintln!("--output: {what}");
+            ExitCode::from(USAGE)
+        })?;
     let log = open_log().map_err(|error| log_failed(&error))?;
-    let destination = Destination::open(arguments.output.as_deref()).map_err(|error| {
-        eprintln!("the output cannot be written ({})", error.kind());
+    let destination = destination.open(&interrupt).map_err(|error| {
+        eprintln!("--output: cannot be written there ({})", error.kind());
         ExitCode::from(USAGE)
     })?;
     let bar = Bar::new("minimising");
-    let done = disclose(&delivery, &log, Watched::new(source, size, &bar), None, destination);
+    let source = Watched::new(Stoppable::new(source, &interrupt), size, &bar);
+    let done = disclose(&delivery, &log, source, None, destination);
     bar.finish();
     let mut disclosed = match done {
         Ok(disclosed) => disclosed,
+        Err(_) if let Some(status) = interrupt.status() => {
+            log.close();
+            eprintln!("{}: stopped by a signal; nothing more has left", feed.name());
+            return Err(ExitCode::from(status));
+        }
         Err(error) => {
-            eprintln!("{}: {error}; nothing more has left", feed.name());
+            eprintln!("{}: {error}{}; nothing more has left", feed.name(), mend(&error));
             return Err(ExitCode::from(status(&error)));
         }
     };
@@ -158,6 +193,19 @@ pub(super) fn status(error: &Error) -> u8 {
     }
 }
 
+/// What to do about a document that cannot be read, where its message does not say so.
+pub(super) fn mend(error: &Error) -> &'static str {
+    let Error::Decode(error) = error else { return "" };
+    match error.kind {
+        decode::Kind::NotAMessage => "; give a file as the pupil administration exports it, UWLR or EDEXML",
+        decode::Kind::NotWellFormed => {
+            "; give the file as it was exported: XML, with its declaration, if any, as the very first thing"
+        }
+        decode::Kind::Truncated => "; export it again, and see that all of it arrives",
+        _ => "",
+    }
+}
+
 fn summarise(summary: &Summary) {
     eprintln!(
         "{} pupils released, {} withheld, {} teachers; on record",
@@ -168,59 +216,94 @@ fn summarise(summary: &Summary) {
     }
 }
 
-/// Standard output, or a file that gets its name when it is complete.
-enum Destination {
-    File { file: BufWriter<File>, partial: PathBuf, name: PathBuf, finished: bool },
-    Stdout(BufWriter<io::Stdout>),
+/// Where the output is to go, of which nothing has been touched yet.
+enum Destination<'p> {
+    File(&'p Path),
+    Stdout,
 }
 
-impl Destination {
-    fn open(path: Option<&Path>) -> io::Result<Self> {
-        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
-            return Ok(Self::Stdout(BufWriter::new(io::stdout())));
+impl<'p> Destination<'p> {
+    /// Refuses what cannot be replaced by a file: a rename puts one in the place of a device, a pipe or a link too.
+    fn check(path: Option<&'p Path>, input: Option<&Path>) -> Result<Self, String> {
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else { return Ok(Self::Stdout) };
+        let shown = path.display();
+        if path.file_name().is_none() {
+            return Err(format!("{shown} is no name of a file; give one"));
+        }
+        let existing = match fs::symlink_metadata(path) {
+            Ok(existing) => existing,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::File(path)),
+            Err(error) => return Err(format!("{shown} cannot be looked at ({})", error.kind())),
         };
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let partial = path.with_file_name(format!(".{}.partial", name.to_string_lossy()));
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-        Ok(Self::File { file: BufWriter::new(file), partial, name: path.to_owned(), finished: false })
+        if !existing.is_file() {
+            return Err(format!(
+                "{shown} exists and is no regular file; to write to a pipe or a device use `--output -` and let the shell \
+                 lead it there"
+            ));
+        }
+        let same = |input: fs::Metadata| (input.dev(), input.ino()) == (existing.dev(), existing.ino());
+        if input.and_then(|input| fs::metadata(input).ok()).is_some_and(same) {
+            return Err(format!("{shown} is the input; give the output a name of its own"));
+        }
+        Ok(Self::File(path))
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        match self {
-            Self::Stdout(out) => out.flush(),
-            Self::File { file, partial, name, finished } => {
-                file.flush()?;
-                file.get_ref().sync_all()?;
-                fs::rename(&*partial, &*name)?;
-                *finished = true;
-                let folder = name.parent().filter(|folder| !folder.as_os_str().is_empty());
-                File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    fn open(self, interrupt: &Arc<Interrupt>) -> io::Result<Output> {
+        let (out, names): (Box<dyn Write>, _) = match self {
+            Self::Stdout => (Box::new(io::stdout()), None),
+            Self::File(name) => {
+                // A name that no one can have put a file or a link at; on the same file system, for the rename.
+                let partial = name.with_file_name(format!(".sluis-{}.partial", Uuid::now_v7()));
+                interrupt.hold(&partial);
+                let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+                let names = Names { file: file.try_clone()?, partial, name: name.to_owned() };
+                (Box::new(file), Some(names))
             }
-        }
+        };
+        Ok(Output { out: BufWriter::new(out), names, interrupt: Arc::clone(interrupt) })
     }
 }
 
-impl Write for Destination {
+/// A file that gets its name when it is complete.
+struct Names {
+    file: File,
+    partial: PathBuf,
+    name: PathBuf,
+}
+
+/// Standard output, or such a file.
+struct Output {
+    out: BufWriter<Box<dyn Write>>,
+    names: Option<Names>,
+    interrupt: Arc<Interrupt>,
+}
+
+impl Output {
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()?;
+        let Some(Names { file, partial, name }) = &self.names else {
+            return self.interrupt.complete(|| Ok(()));
+        };
+        file.sync_all()?;
+        self.interrupt.complete(|| fs::rename(partial, name))?;
+        let folder = name.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::File { file, .. } => file.write(bytes),
-            Self::Stdout(out) => out.write(bytes),
-        }
+        self.interrupt.check()?;
+        self.out.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::File { file, .. } => file.flush(),
-            Self::Stdout(out) => out.flush(),
-        }
+        self.out.flush()
     }
 }
 
-impl Drop for Destination {
+impl Drop for Output {
     fn drop(&mut self) {
-        if let Self::File { partial, finished: false, .. } = self {
-            // A file that is not whole must not be taken for one that is.
-            let _ = fs::remove_file(partial);
-        }
+        self.interrupt.discard();
     }
 }

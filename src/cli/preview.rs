@@ -3,7 +3,7 @@
 use std::{convert::Infallible, process::ExitCode, sync::Arc};
 
 use super::{
-    minimise::{Feed, refused as not_delivered, status},
+    minimise::{Feed, mend, refused as not_delivered, status},
     progress::{Bar, Watched},
 };
 use crate::{
@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
         .and_then(|()| minimiser.finish().map_err(refused));
     bar.finish();
     if let Err(error) = done {
-        eprintln!("{}: {error}", feed.name());
+        eprintln!("{}: {error}{}", feed.name(), mend(&error));
         return Err(ExitCode::from(status(&error)));
     }
     let (summary, Nowhere) = minimiser.into_parts();

@@ -5,6 +5,7 @@ use std::{
     fs,
     net::{IpAddr, SocketAddr},
     ops::Range,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::{Authorisation, Config, Gateway, Las, Limits, Recipient, School};
 use crate::{
-    clock::Clock,
+    clock::{Clock, amsterdam},
     keys::{IdentitySource, KeyRing, check_private, is_brin},
     party::CertificateMatch,
     policy::agreement::Agreements,
@@ -70,7 +71,7 @@ struct FileSchool {
     brin: Spanned<String>,
     name: String,
     dependance: Option<Spanned<String>>,
-    schoolkey: Option<String>,
+    schoolkey: Option<Spanned<String>>,
     #[serde(default)]
     identity: IdentitySource,
     las: Option<FileLas>,
@@ -180,6 +181,12 @@ impl CheckedLimits {
     }
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        FileLimits::default().check(&mut |_, _, _| {}).into_limits()
+    }
+}
+
 pub(super) fn load(path: &Path, clock: &dyn Clock) -> Result<Config, Vec<Problem>> {
     let text = fs::read_to_string(path).map_err(|error| {
         let mend = "make one with `sluis init DIR`, or give its path with --config";
@@ -191,8 +198,13 @@ pub(super) fn load(path: &Path, clock: &dyn Clock) -> Result<Config, Vec<Problem
         base: path.parent().unwrap_or(Path::new("")),
         lines: Lines::new(&text),
         clock,
+        folders: HashSet::new(),
         problems: Vec::new(),
     };
+    if amsterdam().is_none() {
+        let what = "the time zone Europe/Amsterdam is unknown here, so no one can tell which day it is for an agreement";
+        check.problems.push(Problem::new(path, what, "install tzdata"));
+    }
     let config = check.config(file);
     match config {
         Some(config) if check.problems.is_empty() => Ok(config),
@@ -205,6 +217,8 @@ struct Check<'f> {
     base: &'f Path,
     lines: Lines,
     clock: &'f dyn Clock,
+    /// Folders that were looked at.
+    folders: HashSet<PathBuf>,
     problems: Vec<Problem>,
 }
 
@@ -246,18 +260,28 @@ impl Check<'_> {
             file.recipient.iter().map(|recipient| recipient.id.get_ref().clone()).collect();
         let brins: Vec<&str> = brins.iter().map(String::as_str).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        self.duplicates(&file);
         let schools: Vec<_> = file.school.into_iter().filter_map(|school| self.school(school)).collect();
         let recipients: Vec<_> = file.recipient.into_iter().filter_map(|one| self.recipient(one)).collect();
-        self.duplicates(&schools, &recipients);
+        self.same_certificates(&recipients);
         let keys_directory = self.base.join(&file.keys);
+        let (data, agreements) = (self.base.join(&file.data), self.base.join(&file.agreements));
+        // In a sticky folder others cannot replace a file, but they can add one: here that is a key or an agreement.
+        self.folder(&keys_directory, 0o022, 0);
+        self.folder(&data, 0o022, 0);
+        self.folder(&agreements, 0o002, 0);
         let keys = self.keep(KeyRing::load(&keys_directory, &brins));
-        let agreements = self.keep(Agreements::load(&self.base.join(&file.agreements), &brins, &ids));
+        self.file(self.file);
+        let agreements = self.keep(Agreements::load(&agreements, &brins, &ids));
+        for agreement in agreements.iter().flat_map(Agreements::all) {
+            self.file(&agreement.file);
+        }
         let gateway = match &file.gateway {
             None => Some(None),
             Some(gateway) => self.gateway(gateway).map(Some),
         };
         Some(Config {
-            data: self.base.join(&file.data),
+            data,
             keys_directory,
             keys: keys?,
             agreements: agreements?,
@@ -291,7 +315,10 @@ impl Check<'_> {
             certificate: self.base.join(&gateway.certificate),
             private_key: self.base.join(&gateway.private_key),
         };
-        let config = tls::server_config(&identity, &self.base.join(&gateway.client_ca), self.clock);
+        self.secret(&identity.private_key);
+        let client_ca = self.base.join(&gateway.client_ca);
+        self.file(&client_ca);
+        let config = tls::server_config(&identity, &client_ca, self.clock);
         let tls = Arc::new(self.keep(config)?);
         Some(Gateway { listen: *gateway.listen.get_ref(), tls })
     }
@@ -310,6 +337,13 @@ impl Check<'_> {
                 self.wrong(dependance.span(), "the dependance is none", "write two digits, such as 00");
             }
         }
+        if let Some(key) = &school.schoolkey {
+            let text = key.get_ref();
+            if text.trim() != text || !(1..=256).contains(&text.chars().count()) {
+                let mend = "write the key as the LAS gives it: 1 to 256 characters, no spaces around it";
+                self.wrong(key.span(), "the schoolkey is none", mend);
+            }
+        }
         let las = match school.las {
             None => None,
             Some(las) => Some(self.las(las)?),
@@ -318,7 +352,7 @@ impl Check<'_> {
             brin: school.brin.into_inner(),
             name: school.name,
             dependance: school.dependance.map(Spanned::into_inner),
-            schoolkey: school.schoolkey,
+            schoolkey: school.schoolkey.map(Spanned::into_inner),
             identity: school.identity,
             las,
         }))
@@ -346,9 +380,14 @@ impl Check<'_> {
                 None
             }
         };
+        if let Some(identity) = &identity {
+            self.secret(&identity.private_key);
+        }
         let tls = match (url.scheme_str(), las.ca) {
             (Some("https"), Some(ca)) => {
-                let config = tls::client_config(&self.base.join(ca), identity.as_ref(), self.clock);
+                let ca = self.base.join(ca);
+                self.file(&ca);
+                let config = tls::client_config(&ca, identity.as_ref(), self.clock);
                 self.keep(config).map(|config| Some(Arc::new(config)))
             }
             (Some("https"), None) => {
@@ -380,6 +419,7 @@ impl Check<'_> {
     /// A file of secrets: what is wrong with it is said without any of its text.
     fn authorisation(&mut self, path: &Path) -> Option<Authorisation> {
         let path = self.base.join(path);
+        self.secret(&path);
         if let Err(problem) = check_private(&path) {
             self.problems.push(problem);
             return None;
@@ -467,18 +507,70 @@ impl Check<'_> {
         }))
     }
 
-    fn duplicates(&mut self, schools: &[Arc<School>], recipients: &[Arc<Recipient>]) {
-        for (index, school) in schools.iter().enumerate() {
-            if schools[..index].iter().any(|other| other.brin == school.brin) {
-                let what = format!("school {} is there twice", school.brin);
-                self.problems.push(Problem::new(self.file, what, "remove one of the [[school]] tables"));
+    /// The folder of a secret: whoever can write in it can put another secret in its place, whatever its own mode.
+    fn secret(&mut self, path: &Path) {
+        if let Some(folder) = path.parent() {
+            self.folder(folder, 0o022, 0o1000);
+        }
+    }
+
+    /// Refuses a folder in which more people can write than `mask` lets, unless it has one of the bits of `unless`.
+    fn folder(&mut self, folder: &Path, mask: u32, unless: u32) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        if !self.folders.insert(folder.to_owned()) {
+            return;
+        }
+        // A folder that is not there is a problem of whoever reads it.
+        let mode = fs::metadata(folder).map_or(0, |metadata| metadata.mode());
+        if mode & mask != 0 && mode & unless == 0 {
+            let what = format!("others may put files in it (mode {:04o})", mode & 0o7777);
+            let mend = format!("run `chmod go-w {}`", folder.display());
+            self.problems.push(Problem::new(folder, what, mend));
+        }
+    }
+
+    /// Refuses a file that says who gets what, when others than its owner and group can change it.
+    fn file(&mut self, file: &Path) {
+        let mode = fs::metadata(file).map_or(0, |metadata| metadata.mode());
+        if mode & 0o002 != 0 {
+            let what = format!("others may change it (mode {:04o})", mode & 0o7777);
+            self.problems.push(Problem::new(file, what, format!("run `chmod o-w {}`", file.display())));
+        }
+    }
+
+    /// What stands twice where one is meant. Keys, agreements and the log know a school by its BRIN alone, so there
+    /// is one `[[school]]` for each.
+    fn duplicates(&mut self, file: &File) {
+        for (index, school) in file.school.iter().enumerate() {
+            let before = &file.school[..index];
+            let brin = school.brin.get_ref();
+            if before.iter().any(|other| other.brin.get_ref() == brin) {
+                let what = format!("school {brin} is there twice");
+                let mend = "keep one [[school]] for each BRIN; without `dependance` it stands for all its vestigingen";
+                self.wrong(school.brin.span(), what, mend);
+            }
+            let same = |other: &&FileSchool| {
+                other.schoolkey.as_ref().map(Spanned::get_ref)
+                    == school.schoolkey.as_ref().map(Spanned::get_ref)
+            };
+            if let (Some(key), Some(other)) = (&school.schoolkey, before.iter().find(same)) {
+                let what = format!("school {brin} has the schoolkey of {}", other.brin.get_ref());
+                self.wrong(key.span(), what, "ask the LAS which key is whose; a key names one school");
             }
         }
+        for (index, recipient) in file.recipient.iter().enumerate() {
+            let id = recipient.id.get_ref();
+            if file.recipient[..index].iter().any(|other| other.id.get_ref() == id) {
+                let what = format!("recipient {id} is there twice");
+                self.wrong(recipient.id.span(), what, "remove one of the [[recipient]] tables");
+            }
+        }
+    }
+
+    fn same_certificates(&mut self, recipients: &[Arc<Recipient>]) {
         for (index, recipient) in recipients.iter().enumerate() {
-            if recipients[..index].iter().any(|other| other.id == recipient.id) {
-                let what = format!("recipient {} is there twice", recipient.id);
-                self.problems.push(Problem::new(self.file, what, "remove one of the [[recipient]] tables"));
-            } else if recipients[..index].iter().any(|other| other.certificate == recipient.certificate) {
+            let before = &recipients[..index];
+            if before.iter().any(|o| o.id != recipient.id && o.certificate == recipient.certificate) {
                 let what = format!("recipient {} has the certificate of another", recipient.id);
                 self.problems.push(Problem::new(
                     self.file,

@@ -5,10 +5,10 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::{
-    catalogue::{Catalogue, FeedId, FieldId, NodeId, RecordId, catalogue},
+    catalogue::{Catalogue, FeedId, FieldId, NodeId, RecordId, Tree, catalogue},
     decode::{self, Charset, DecodeError, Limits, decode},
-    pseudonym::{KeyKind, digits},
-    record::Record,
+    pseudonym::KeyKind,
+    record::{Item, Record},
     token::Token,
 };
 
@@ -129,7 +129,7 @@ pub struct Request {
     pub since: Option<String>,
     /// Groups it asks for.
     pub groups: Vec<GroupAsked>,
-    /// The records of results.
+    /// The records of results. The school among them is made anew of the fields above.
     pub results: Vec<Record>,
     /// The message element.
     pub message: NodeId,
@@ -139,7 +139,8 @@ pub struct Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// A date, school year or BRIN that is none.
+    /// A date, school year or BRIN that is none; a part that may stand once and stands twice, or that is unknown
+    /// where all is to be passed on.
     Form(&'static str),
     /// Not a request of these operations.
     Operation,
@@ -185,6 +186,7 @@ struct Collector {
     catalogue: &'static Catalogue,
     verzoek: RecordId,
     autorisatie: RecordId,
+    results_school: RecordId,
     results_feed: FeedId,
     limit: u64,
     current: Option<Record>,
@@ -200,6 +202,7 @@ impl Collector {
             catalogue,
             verzoek: catalogue.record_named("verzoek"),
             autorisatie: catalogue.record_named("autorisatie"),
+            results_school: catalogue.record_named("results_school"),
             results_feed: catalogue.feed_named("leerresultaten"),
             limit,
             current: None,
@@ -215,15 +218,25 @@ impl Collector {
                 let record = self.current.take().expect("it was just there");
                 if record.kind == self.autorisatie {
                     self.header = Some(record);
-                } else if record.kind == self.verzoek {
-                    self.body = Some(record);
-                } else {
-                    let results = self.results.as_mut().ok_or(RequestError::Operation)?;
-                    if results.len() as u64 >= self.limit {
-                        return Err(RequestError::Records);
-                    }
-                    results.push(record);
+                    return Ok(());
                 }
+                // Whoever reads the first of two and whoever reads the last must not come to different schools or pupils.
+                if repeats(self.catalogue.tree(), record.items()) {
+                    return Err(RequestError::Form("a part that stands twice"));
+                }
+                if record.kind == self.verzoek {
+                    self.body = Some(record);
+                    return Ok(());
+                }
+                let results = self.results.as_mut().ok_or(RequestError::Operation)?;
+                if results.len() as u64 >= self.limit {
+                    return Err(RequestError::Records);
+                }
+                if record.kind == self.results_school && results.iter().any(|other| other.kind == record.kind)
+                {
+                    return Err(RequestError::Form("a second school"));
+                }
+                results.push(record);
             }
             return Ok(());
         }
@@ -234,6 +247,10 @@ impl Collector {
             Token::Record(kind, node) => self.current = Some(Record::new(kind, node)),
             Token::Fault(_) | Token::Feed(_) | Token::NoChanges(_) | Token::NoData(_) => {
                 return Err(RequestError::Operation);
+            }
+            // Of a question what is unknown can be left unanswered. Results that are left out are lost.
+            Token::Unknown(_) if self.results.is_some() => {
+                return Err(RequestError::Form("an unknown part of the message"));
             }
             Token::End
             | Token::Envelope
@@ -261,10 +278,12 @@ impl Collector {
         let (record, prefix, message) = match (&self.body, &self.results) {
             (Some(body), None) => (body, "verzoek", body.root),
             (None, Some(results)) => {
-                let school = self.catalogue.record_named("results_school");
-                let school =
-                    results.iter().find(|record| record.kind == school).ok_or(RequestError::School)?;
-                (school, "results_school", self.catalogue.feed(self.results_feed).root)
+                let school = results.iter().find(|record| record.kind == self.results_school);
+                (
+                    school.ok_or(RequestError::School)?,
+                    "results_school",
+                    self.catalogue.feed(self.results_feed).root,
+                )
             }
             _ => return Err(RequestError::Operation),
         };
@@ -286,9 +305,15 @@ impl Collector {
             }
         };
         let brin = strict("brincode")?;
-        let schoolkey = said("schoolkey").map(str::to_owned);
+        let schoolkey = strict("schoolkey")?;
         if brin.is_none() && schoolkey.is_none() {
             return Err(RequestError::School);
+        }
+        let schooljaar = strict("schooljaar")?;
+        let dependance = strict("dependancecode")?.unwrap_or_else(|| "00".into());
+        let xsdversie = strict("xsdversie")?.unwrap_or_else(|| "2.2".into());
+        if !is_version(&xsdversie) {
+            return Err(RequestError::Form("xsdversie"));
         }
         let mut groups = Vec::new();
         let (mut gegevenssetid, mut since) = (None, None);
@@ -297,21 +322,55 @@ impl Collector {
             since = strict("laatstontvangengegevens")?;
             groups = self.groups(body);
         }
+        let mut school = None;
+        if self.results.is_some() {
+            // Of which year they are and when they were made is part of results, and not to be guessed.
+            let must = |name: &'static str| strict(name)?.ok_or(RequestError::Form(name));
+            let mut parts = vec![("schooljaar", must("schooljaar")?)];
+            match (&brin, &schoolkey) {
+                (Some(brin), _) => {
+                    parts.push(("brincode", brin.clone()));
+                    parts.push(("dependancecode", dependance.clone()));
+                }
+                (None, key) => parts.extend(key.clone().map(|key| ("schoolkey", key))),
+            }
+            parts.push(("aanmaakdatum", must("aanmaakdatum")?));
+            parts.push(("xsdversie", xsdversie.clone()));
+            school = Some(self.school_anew(record.root, &parts).ok_or(RequestError::School)?);
+        }
+        let mut results = self.results.unwrap_or_default();
+        for record in &mut results {
+            if record.kind == self.results_school
+                && let Some(school) = school.take()
+            {
+                *record = school;
+            }
+        }
         Ok(Request {
             operation,
             presented,
-            schooljaar: strict("schooljaar")?,
+            schooljaar,
             brin,
-            dependance: said("dependancecode")
-                .map_or_else(|| "00".into(), |value| digits::normalise(value).into()),
+            dependance,
             schoolkey,
-            xsdversie: strict("xsdversie")?.unwrap_or_else(|| "2.2".into()),
+            xsdversie,
             gegevenssetid,
             since,
             groups,
-            results: self.results.unwrap_or_default(),
+            results,
             message,
         })
+    }
+
+    /// The school of results: where they go, and nothing else. Who wrote the message and what was remarked about it
+    /// is not passed on, as it is not with a request.
+    fn school_anew(&self, root: NodeId, parts: &[(&str, String)]) -> Option<Record> {
+        let mut school = Record::new(self.results_school, root);
+        for (name, value) in parts {
+            let field = self.field(&format!("results_school.{name}"));
+            school.push(self.catalogue.place_of(root, field)?, None, field, value);
+        }
+        Some(school)
     }
 
     /// Each `groep` and `samengestelde_groep` of the request, with or without key.
@@ -330,4 +389,36 @@ impl Collector {
         }
         groups
     }
+}
+
+/// Whether an element that may stand once stands twice in the same element.
+fn repeats(tree: &Tree, items: &[Item]) -> bool {
+    // Ends of items count from the beginning of the record.
+    fn inside(tree: &Tree, items: &[Item], from: usize, to: usize) -> bool {
+        let mut seen = Vec::new();
+        let mut at = from;
+        while at < to {
+            let item = &items[at];
+            let place = (item.node, item.attribute);
+            if !tree.node(item.node).many {
+                if seen.contains(&place) {
+                    return true;
+                }
+                seen.push(place);
+            }
+            let end = item.end as usize;
+            if inside(tree, items, at + 1, end) {
+                return true;
+            }
+            at = end;
+        }
+        false
+    }
+    inside(tree, items, 0, items.len())
+}
+
+/// Numbers such as `2.2` or `2.2.1`. It goes on to the pupil administration, so it is not just any text.
+fn is_version(text: &str) -> bool {
+    let number = |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    text.split('.').count() <= 4 && text.split('.').all(number)
 }

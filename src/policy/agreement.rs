@@ -136,16 +136,32 @@ impl Agreements {
     ///
     /// # Errors
     ///
-    /// Every problem in every file.
+    /// Every problem in every file, and each file that could be taken for an agreement and is not read.
     pub fn load(directory: &Path, schools: &[&str], recipients: &[&str]) -> Result<Self, Vec<Problem>> {
         let entries = fs::read_dir(directory).map_err(|error| {
             let what = format!("the directory of agreements cannot be read ({})", error.kind());
             vec![Problem::new(directory, what, "make it, or mend `agreements` in the configuration")]
         })?;
-        let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
-        files.sort();
+        let mut files = Vec::new();
         let mut problems = Vec::new();
+        for entry in entries {
+            match entry {
+                Ok(entry) if is_agreement(&entry.file_name().to_string_lossy()) => files.push(entry.path()),
+                Ok(entry) if is_beside(&entry.file_name().to_string_lossy()) => {}
+                // Folders are where old agreements are kept; none is read.
+                Ok(entry) if entry.path().is_dir() => {}
+                Ok(entry) => {
+                    let what = "is not read: agreements end in .toml";
+                    let mend = "rename it if it is one, or else move it out of this directory";
+                    problems.push(Problem::new(entry.path(), what, mend));
+                }
+                Err(error) => {
+                    let what = format!("the directory of agreements cannot be read ({})", error.kind());
+                    problems.push(Problem::new(directory, what, "give Sluis access to it"));
+                }
+            }
+        }
+        files.sort();
         let mut all: Vec<Arc<Agreement>> = Vec::new();
         for file in files {
             match read(&file, schools, recipients) {
@@ -187,6 +203,18 @@ impl Agreements {
     pub fn all(&self) -> &[Arc<Agreement>] {
         &self.0
     }
+}
+
+fn is_agreement(name: &str) -> bool {
+    name.ends_with(".toml") && !name.starts_with('.')
+}
+
+/// What may lie beside agreements and is none: hidden files, a README, the documents they were compiled from.
+fn is_beside(name: &str) -> bool {
+    let readme = name.split('.').next().is_some_and(|stem| matches!(stem, "README" | "LEESMIJ"));
+    // An agreement of this name would be taken for something else by whoever looks for it.
+    let agreement = name.to_ascii_lowercase().ends_with(".toml");
+    name.starts_with('.') || name.ends_with(".md") || name.ends_with(".pdf") || (readme && !agreement)
 }
 
 fn contradiction(new: &Agreement, other: &Agreement) -> Option<Problem> {
@@ -453,7 +481,10 @@ pseudonym = { domain = "recipient" }
         let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
         write("a.toml", GOOD);
         write("b.toml", &GOOD.replace("version   = 1", "version = 2"));
-        write("leesmij.txt", "no agreement");
+        for beside in ["README", "LEESMIJ.txt", "over.md", "privacybijsluiter.pdf", ".a.toml.swp"] {
+            write(beside, "no agreement");
+        }
+        fs::create_dir(dir.path().join("oud")).unwrap();
         let problems = Agreements::load(dir.path(), &["99DE"], &["noordzee"]).unwrap_err();
         assert!(problems[0].to_string().contains("contradicts"), "{problems:?}");
         write(
@@ -464,5 +495,12 @@ pseudonym = { domain = "recipient" }
                 .replace("2027-07-31", "2028-07-31"),
         );
         assert_eq!(Agreements::load(dir.path(), &["99DE"], &["noordzee"]).unwrap().all().len(), 2);
+        for unread in ["c.TOML", "c", "c.toml~", "c.toml.bak", "README.TOML"] {
+            write(unread, GOOD);
+            let problems = Agreements::load(dir.path(), &["99DE"], &["noordzee"]).unwrap_err();
+            assert_eq!(problems.len(), 1, "{unread}");
+            assert!(problems[0].to_string().contains(&format!("{unread}: is not read")), "{problems:?}");
+            fs::remove_file(dir.path().join(unread)).unwrap();
+        }
     }
 }

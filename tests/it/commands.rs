@@ -1,6 +1,18 @@
 //! The commands, as an operator types them.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sluis::{
+    clock::SystemClock,
+    disclosure::{Log, OutcomeStatus},
+};
 
 use crate::{
     documents::{ENVELOPE, feed},
@@ -139,7 +151,7 @@ fn a_file_appears_only_when_it_is_complete() {
     assert_eq!(ran.code, 2, "{}", ran.err);
     assert!(ran.err.contains("ends before it is complete"), "{}", ran.err);
     assert!(!home.path("uit.xml").exists());
-    assert!(!home.path(".uit.xml.partial").exists());
+    assert_eq!(partials(&home), 0);
     let verified = home.run(&["log", "verify", "data"]);
     assert_eq!(verified.code, 0, "{}", verified.err);
     assert!(
@@ -147,6 +159,249 @@ fn a_file_appears_only_when_it_is_complete() {
         "what left before the break is on record: {}",
         verified.out
     );
+}
+
+/// Files that are not complete.
+fn partials(home: &Home) -> usize {
+    let names = fs::read_dir(home.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_str().unwrap().ends_with(".partial")).count()
+}
+
+/// How deliveries ended, as the log has it.
+fn outcomes(home: &Home) -> Vec<OutcomeStatus> {
+    let mut outcomes = Vec::new();
+    sluis::disclosure::read(&home.path("data"), &mut |_, _| {}, &mut |_, leaf, _| {
+        outcomes.extend(leaf.outcome().map(|outcome| outcome.status));
+    })
+    .unwrap();
+    outcomes
+}
+
+const MINIMISE: &[&str] = &["minimise", "--school", "99DE", "--recipient", "noordzee", "--output"];
+
+#[test]
+fn only_a_file_is_replaced_by_the_output() {
+    let home = Home::new();
+    fs::write(home.path("in.xml"), feed(PUPIL)).unwrap();
+    assert!(Command::new("mkfifo").arg(home.path("pijp")).status().unwrap().success());
+    std::os::unix::fs::symlink("elders", home.path("link")).unwrap();
+    std::os::unix::fs::symlink("in.xml", home.path("link-in")).unwrap();
+    for (output, says) in [
+        ("pijp", "pijp exists and is no regular file; to write to a pipe or a device use `--output -`"),
+        ("link", "link exists and is no regular file"),
+        ("link-in", "link-in exists and is no regular file"),
+        ("data", "data exists and is no regular file"),
+        ("..", ".. is no name of a file"),
+        ("in.xml", "in.xml is the input"),
+        ("nergens/uit.xml", "cannot be written there (entity not found)"),
+    ] {
+        let ran = home.run(&[MINIMISE, &[output, "--input", "in.xml"]].concat());
+        assert_eq!(ran.code, 2, "{output}: {}", ran.err);
+        assert!(ran.err.contains(says), "{output}: {}", ran.err);
+    }
+    assert!(fs::metadata(home.path("pijp")).unwrap().file_type().is_fifo());
+    assert!(!home.path("elders").exists());
+    assert_eq!(fs::read_to_string(home.path("in.xml")).unwrap(), feed(PUPIL));
+    fs::write(home.path("uit.xml"), "gisteren").unwrap();
+    let ran = home.run(&[MINIMISE, &["uit.xml", "--input", "in.xml"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(fs::read_to_string(home.path("uit.xml")).unwrap().contains("Jip"));
+    assert_eq!(fs::metadata(home.path("uit.xml")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(partials(&home), 0);
+}
+
+#[test]
+fn a_signal_leaves_nothing_behind_but_the_record() {
+    for (signal, code, flows) in [("-INT", 130, true), ("-TERM", 143, true), ("-TERM", 143, false)] {
+        let home = Home::new();
+        let mut child = home.sluis(&[MINIMISE, &["uit.xml"]].concat());
+        let mut child = child.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let whole = feed("<leerlingen></leerlingen>");
+        input.write_all(whole.split_once("</leerlingen>").unwrap().0.as_bytes()).unwrap();
+        // Pupils for as long as they are taken; or some, and then nothing for as long as it takes.
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let feeding = std::thread::spawn(move || {
+            for pupil in 200_000.. {
+                let pupil = format!("<leerling key=\"{pupil}\"><roepnaam>Jip</roepnaam></leerling>");
+                if input.write_all(pupil.as_bytes()).is_err() {
+                    return;
+                }
+                if !flows && pupil.contains("202000") {
+                    let _ = stopped.recv();
+                    return;
+                }
+            }
+        });
+        let began = Instant::now();
+        while !home.path("data/wal/00000000000000000000.wal").exists() || partials(&home) == 0 {
+            assert!(began.elapsed() < Duration::from_secs(20), "it never began");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let status = child.wait().unwrap();
+        drop(stop);
+        feeding.join().unwrap();
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(status.code(), Some(code), "{signal}: {said}");
+        assert_eq!(partials(&home), 0, "{signal}");
+        assert!(!home.path("uit.xml").exists());
+        assert!(said.contains("stopped by a signal; nothing more has left"), "{said}");
+        if flows {
+            assert_eq!(outcomes(&home), [OutcomeStatus::Failed]);
+        }
+        assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_failure_like_any_other() {
+    let home = Home::new();
+    let pupils: String = (0..1200)
+        .map(|i| format!("<leerling key=\"{}\"><roepnaam>J</roepnaam></leerling>", 200_000 + i))
+        .collect();
+    fs::write(home.path("in.xml"), feed(&format!("<leerlingen>{pupils}</leerlingen>"))).unwrap();
+    let sluis = home.sluis(&[]);
+    let script = format!(
+        "ulimit -f 200; exec {} {} uit.xml --input in.xml",
+        sluis.get_program().to_str().unwrap(),
+        MINIMISE.join(" ")
+    );
+    let ran = Command::new("sh").args(["-c", &script]).current_dir(home.path("")).output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{:?} {said}", ran.status);
+    assert!(said.contains("file too large"), "{said}");
+    assert_eq!((partials(&home), home.path("uit.xml").exists()), (0, false));
+    assert_eq!(outcomes(&home), [OutcomeStatus::Failed]);
+}
+
+#[test]
+fn one_process_writes_the_log() {
+    let home = Home::new();
+    let log = Log::open(&home.path("data"), Arc::new(SystemClock)).unwrap();
+    let ran = home.minimise("99DE", feed(PUPIL).as_bytes());
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
+    assert!(
+        ran.err.contains("such as `sluis serve`") && ran.err.contains("let the supplier ask the gateway"),
+        "{}",
+        ran.err
+    );
+    assert!(!ran.err.contains("another data directory"), "that would split the record: {}", ran.err);
+    fs::remove_file(home.path("agreements/99DE-noordzee-rekenroute.toml")).unwrap();
+    let ran = home.minimise("99DE", feed(PUPIL).as_bytes());
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{}", ran.err);
+    assert!(ran.err.contains("this refusal is not on record"), "{}", ran.err);
+    log.close();
+}
+
+#[test]
+fn input_that_is_no_feed_is_named_with_its_mend() {
+    let home = Home::new();
+    for (document, says) in [
+        ("\n<?xml version=\"1.0\"?><EDEX/>", "in.xml: line 2: "),
+        ("{\"users\": []}", "give the file as it was exported"),
+        ("<html/>", "give a file as the pupil administration exports it"),
+        ("<EDEX><school>", "export it again"),
+    ] {
+        fs::write(home.path("in.xml"), document).unwrap();
+        for command in ["minimise", "preview"] {
+            let ran =
+                home.run(&[command, "--school", "99DE", "--recipient", "noordzee", "--input", "in.xml"]);
+            assert_eq!(ran.code, 2, "{document}: {}", ran.err);
+            assert!(ran.err.contains("in.xml: line ") && ran.err.contains(says), "{document}: {}", ran.err);
+            let ran = home.run(&[command, "--school", "99DE", "--recipient", "noordzee", "--input", "data"]);
+            assert_eq!(ran.code, 2);
+            assert_eq!(ran.err, "--input: data is a directory; name the file with the feed\n");
+        }
+    }
+}
+
+#[test]
+fn schools_are_told_apart() {
+    let home = Home::new();
+    let (line, second) = ("brin = \"99DE\"", "[[school]]\nbrin = \"88AB\"\nname = \"De Dijk\"\n");
+    home.edit("sluis.toml", |text| {
+        text.replace(line, &format!("{line}\nschoolkey = \"sk-1\""))
+            + second
+            + "schoolkey = \"sk-1\"\n[[school]]\nbrin = \"99DE\"\nname = \"De Sluis\"\ndependance = \"01\"\n\
+               schoolkey = \" \"\n"
+    });
+    let ran = home.run(&["check"]);
+    assert_eq!(ran.code, 1);
+    for expected in [
+        "school 88AB has the schoolkey of 99DE; ask the LAS which key is whose",
+        "school 99DE is there twice; keep one [[school]] for each BRIN",
+        "the schoolkey is none; write the key as the LAS gives it",
+    ] {
+        assert!(ran.err.contains(expected), "{expected}\nin\n{}", ran.err);
+    }
+}
+
+#[test]
+fn folders_in_which_others_can_write_are_refused() {
+    let home = Home::new();
+    let mode = |folder: &str, mode: u32| {
+        fs::set_permissions(home.path(folder), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (folder, open, shut) in [
+        ("keys", 0o777, 0o700),
+        ("keys", 0o1777, 0o700),
+        ("keys", 0o720, 0o700),
+        ("secrets", 0o777, 0o700),
+        ("secrets", 0o702, 0o1702),
+        ("certs", 0o775, 0o755),
+        ("agreements", 0o777, 0o775),
+        ("data", 0o770, 0o750),
+    ] {
+        mode(folder, open);
+        let ran = home.run(&["check"]);
+        assert_eq!(ran.code, 1, "{folder} {open:o}");
+        let says =
+            format!("{folder}: others may put files in it (mode {open:04o}); run `chmod go-w {folder}`\n");
+        assert_eq!(ran.err, says);
+        mode(folder, shut);
+        assert_eq!(home.run(&["check"]).code, 0, "{folder} {shut:o}");
+    }
+}
+
+#[test]
+fn files_that_say_who_gets_what_are_not_for_others_to_change() {
+    let home = Home::new();
+    for file in ["sluis.toml", "agreements/99DE-noordzee-rekenroute.toml", "certs/ca.pem", "certs/las-ca.pem"]
+    {
+        fs::set_permissions(home.path(file), fs::Permissions::from_mode(0o666)).unwrap();
+        let ran = home.run(&["check"]);
+        let says = format!("{file}: others may change it (mode 0666); run `chmod o-w {file}`\n");
+        assert_eq!((ran.code, ran.err), (1, says));
+        fs::set_permissions(home.path(file), fs::Permissions::from_mode(0o664)).unwrap();
+        assert_eq!(home.run(&["check"]).code, 0, "{file}");
+    }
+}
+
+#[test]
+fn check_says_that_no_log_can_be_kept() {
+    let home = Home::new();
+    fs::remove_dir(home.path("data")).unwrap();
+    assert_eq!(home.run(&["check"]).code, 0, "it is made when it is needed");
+    assert!(!home.path("data").exists());
+    fs::write(home.path("data"), "geen map").unwrap();
+    let ran = home.run(&["check"]);
+    assert_eq!((ran.code, ran.err.contains("data: is no directory")), (1, true), "{}", ran.err);
+    fs::remove_file(home.path("data")).unwrap();
+    fs::create_dir(home.path("data")).unwrap();
+    fs::write(home.path("data/wal"), "geen map").unwrap();
+    let ran = home.run(&["check"]);
+    assert_eq!((ran.code, ran.err.contains("data/wal: is no directory")), (1, true), "{}", ran.err);
+    // Nothing can be made in /proc, not even by root.
+    home.edit("sluis.toml", |text| text.replace("\"data\"", "\"/proc/sluis/data\""));
+    let ran = home.run(&["check"]);
+    assert_eq!((ran.code, ran.err.contains("/proc: the log cannot be kept here")), (1, true), "{}", ran.err);
+    let left = fs::read_dir(home.path(""))
+        .unwrap()
+        .any(|e| e.unwrap().path().extension().is_some_and(|e| e == "check"));
+    assert!(!left);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod gateway; // the real binary, mutual TLS, a pupil administration that misbeha
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
 mod properties; // whatever the agreement and the document: only what is named leaves
+mod results; // results go to the school they are of, whole, or not at all
 mod samples; // real messages against the official schemas, where those are present
 mod schemas; // every published schema is loaded
 mod vectors; // pseudonyms, tokens and handles
