@@ -33,6 +33,8 @@ pub const CHUNK: usize = 256;
 const CHUNK_BYTES: usize = 512 * 1024;
 /// Bytes of records that may wait for their turn: groups for the first pupils, teachers that came too early.
 const WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// A record that took more memory than this is not kept for the next: one large one in each chunk would add up.
+const SPARE_BYTES: usize = 8 * 1024;
 
 /// The school a document has to be about.
 #[derive(Debug, Clone)]
@@ -415,7 +417,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
     fn accept_group(&mut self, record: Record) -> Result<(), Refusal> {
         if self.opened {
             self.summary.events.count(Event::LatePart, 1);
-            self.spare.push(record);
+            self.keep(record);
             return Ok(());
         }
         let (label, key) = if record.kind == self.kinds.groep {
@@ -447,9 +449,16 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         if fresh {
             self.preamble.push(record);
         } else {
-            self.spare.push(record);
+            self.keep(record);
         }
         Ok(())
+    }
+
+    /// Keeps a record's memory for one to come.
+    fn keep(&mut self, record: Record) {
+        if self.spare.len() < CHUNK && record.capacity() <= SPARE_BYTES {
+            self.spare.push(record);
+        }
     }
 
     /// Writes school and groups, once.

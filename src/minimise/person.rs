@@ -95,9 +95,7 @@ impl<O: Outlet> Minimiser<'_, O> {
             self.summary.withheld += u64::from(person == Person::Leerling);
         }
         self.rows.push(row);
-        if self.spare.len() < super::CHUNK {
-            self.spare.push(record);
-        }
+        self.keep(record);
     }
 
     fn emit_known(&mut self, record: &Record, identity: &Identity, row: &mut Row) -> bool {

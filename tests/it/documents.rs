@@ -318,6 +318,15 @@ fn bad_documents_are_refused_by_name() {
         (one_pupil(&format!("<voornamen>{}</voornamen>", "<![CDATA[xxxxxxxxxx]]>".repeat(7000))), Kind::Text),
         (one_pupil(&format!("<!--{}-->", "x".repeat(300_000))), Kind::Text),
         (one_pupil(&format!("<{name}/>")), Kind::Name),
+        (one_pupil(&"<voornamen>xxxx</voornamen>".repeat(50_000)), Kind::Record),
+        (one_pupil(&"<voornamen/>".repeat(60_000)), Kind::Record),
+        (
+            one_pupil(&format!(
+                "<samengestelde_groepen>{}</samengestelde_groepen>",
+                "<samengestelde_groep/>".repeat(60_000)
+            )),
+            Kind::Record,
+        ),
         (one_pupil("<a></b>"), Kind::NotWellFormed),
         (one_pupil("<a x=\"1\" x=\"2\"/>"), Kind::NotWellFormed),
         (one_pupil("<onbekend:a/>"), Kind::NotWellFormed),
