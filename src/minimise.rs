@@ -22,7 +22,7 @@ use crate::{
     fault::FaultCode,
     keys::IdentitySource,
     policy::Rulings,
-    pseudonym::{KeyKind, LogKeys, Pseudonymiser, Seen, digits},
+    pseudonym::{KeyKind, LogKeys, Pseudonymiser, Reading, Seen, digits},
     record::Record,
     token::{Sink, Token},
 };
@@ -202,6 +202,7 @@ pub struct Minimiser<'a, O> {
     numbers: [u32; 2],
     seen: Seen,
     groups: Seen,
+    reading: Reading,
     ruler: rule::Ruler,
     marker: Option<&'static str>,
     summary: Summary,
@@ -264,6 +265,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             numbers: [0; 2],
             seen: Seen::new(),
             groups: Seen::new(),
+            reading: Reading::new(),
             ruler: rule::Ruler::new(),
             marker: None,
             summary,
@@ -435,6 +437,9 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
                 false
             }
             Some(key) => {
+                if !self.is_plain_key(key, &record) {
+                    self.seen.insert_identifier(self.reading.read(key));
+                }
                 let fresh = self.groups.insert(label, &digits::normalise(key));
                 if !fresh {
                     self.summary.events.count(Event::DuplicateKey, 1);
@@ -452,6 +457,26 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             self.keep(record);
         }
         Ok(())
+    }
+
+    /// Whether a group's key is a name like any other, that may stand in its own name and those of other groups:
+    /// `4a`, `groep5b`, `Kikkers`. All else can be a pupil's number, or leads back into the pupil administration.
+    fn is_plain_key(&mut self, key: &str, record: &Record) -> bool {
+        let key = self.reading.read(key);
+        if key.text().len() < 5 || key.longest_number() == 0 {
+            return true;
+        }
+        let is_uuid = key.text().len() == 32 && key.text().bytes().all(|byte| byte.is_ascii_hexdigit());
+        if key.holds_long_number() || is_uuid {
+            return false;
+        }
+        if key.longest_number() < 3 && key.text().len() < 24 {
+            return true;
+        }
+        let name = self.catalogue.child_named(record.root, "naam");
+        let name = name.and_then(|node| self.catalogue.tree().node(node).text);
+        let name = name.and_then(|field| record.find(field));
+        name.is_some_and(|name| Reading::new().read(name).text() == key.text())
     }
 
     /// Keeps a record's memory for one to come.
