@@ -67,6 +67,9 @@ impl<O: Outlet> Minimiser<'_, O> {
     }
 
     /// Rules on a person, writes what may leave, and adds the row.
+    ///
+    /// Where the standard wants pupils and none has left, no teacher leaves either: the answer will be that there is
+    /// no data. Teachers are ruled on after the last pupil, so by then that is known.
     pub(super) fn emit_person(&mut self, pending: Pending, person: Person) {
         let Pending { record, number, withheld } = pending;
         let subject = match person {
@@ -82,6 +85,7 @@ impl<O: Outlet> Minimiser<'_, O> {
             Some(identity) => {
                 row.handle = self.scope.log_keys.subject_handle(&identity);
                 !withheld
+                    && (person == Person::Leerling || self.content || !self.pupils_required())
                     && self.scope.rulings.covers(record.kind)
                     && self.emit_known(&record, &identity, &mut row)
             }
@@ -93,9 +97,7 @@ impl<O: Outlet> Minimiser<'_, O> {
                 Person::Leerkracht => self.summary.staff += 1,
                 Person::Leerling => self.summary.released += 1,
             }
-            let feed = self.catalogue.feed(self.feed.expect("persons stand in a feed"));
-            let pupils_required = feed.sections.iter().any(|section| section.required);
-            self.content |= person == Person::Leerling || !pupils_required;
+            self.content |= person == Person::Leerling || !self.pupils_required();
         } else {
             row.outcome = RowOutcome::Withheld;
             row.released = 0;

@@ -45,6 +45,8 @@ pub(super) struct Ruler {
     choices: u64,
     schoolkey: FieldId,
     brincode: FieldId,
+    dependancecode: FieldId,
+    instellingsnummer: FieldId,
     scanner: Scanner,
     /// Identifiers of the person the record is about, once a text asked for them.
     own: Option<Own>,
@@ -64,6 +66,8 @@ impl Ruler {
             choices: 0,
             schoolkey: catalogue.field_named("school.schoolkey"),
             brincode: catalogue.field_named("school.brincode"),
+            dependancecode: catalogue.field_named("school.dependancecode"),
+            instellingsnummer: catalogue.field_named("school.instellingsnummer"),
             scanner: Scanner::default(),
             own: None,
             spare_own: Own::default(),
@@ -224,8 +228,7 @@ impl Ruler {
             };
             let emitted = match context.scope.rulings.ruling(field.id) {
                 Ruling::Withhold => false,
-                // The school is known by its BRIN; its key in the LAS says no more, and no line asks for it.
-                Ruling::Pass if field.id == self.schoolkey && record.find(self.brincode).is_some() => false,
+                Ruling::Pass if self.says_no_more(record, field.id) => false,
                 Ruling::Generalise(treatment) => {
                     coarser(field, treatment, value, summary).is_some_and(|value| {
                         let place = (item.node, item.attribute);
@@ -304,6 +307,17 @@ impl Ruler {
         }
         out.push_with(node, attribute, field.id, |text| context.scope.pseudonyms.token(kind, &key, text));
         true
+    }
+
+    /// What names the school besides its BRIN. The standard has either a BRIN with its vestiging, or an
+    /// instellingsnummer; its key in the LAS says no more than either, and no line asks for it.
+    fn says_no_more(&self, record: &Record, field: FieldId) -> bool {
+        let has_brin = record.find(self.brincode).is_some();
+        if field == self.dependancecode {
+            !has_brin
+        } else {
+            has_brin && (field == self.schoolkey || field == self.instellingsnummer)
+        }
     }
 
     /// Emits a value as it is, unless an identifier hides in it.
