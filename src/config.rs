@@ -138,6 +138,8 @@ pub struct Limits {
     pub request_bytes: usize,
     /// Records in a document: 2,000,000.
     pub records: u64,
+    /// Bytes of a record: 1 MiB.
+    pub record_bytes: usize,
     /// Exchanges at once: 256.
     pub exchanges: usize,
     /// Connections at once: 1,024.
@@ -168,6 +170,7 @@ impl Limits {
             text_bytes: self.text_bytes,
             total_bytes: self.total_bytes,
             records: self.records,
+            record_bytes: self.record_bytes,
         }
     }
 }

@@ -10,7 +10,7 @@ mod events;
 mod person;
 mod rule;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 pub use events::{Event, Events};
 use person::Pending;
@@ -22,7 +22,7 @@ use crate::{
     fault::FaultCode,
     keys::IdentitySource,
     policy::Rulings,
-    pseudonym::{KeyKind, LogKeys, Pseudonymiser, Seen, digits},
+    pseudonym::{KeyKind, LogKeys, Pseudonymiser, PupilKey, Reading, Seen, digits},
     record::Record,
     token::{Sink, Token},
 };
@@ -33,6 +33,10 @@ pub const CHUNK: usize = 256;
 const CHUNK_BYTES: usize = 512 * 1024;
 /// Bytes of records that may wait for their turn: groups for the first pupils, teachers that came too early.
 const WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// A record that took more memory than this is not kept for the next: one large one in each chunk would add up.
+const SPARE_BYTES: usize = 8 * 1024;
+/// The month in which a school year begins.
+const AUGUST: u16 = 8;
 
 /// The school a document has to be about.
 #[derive(Debug, Clone)]
@@ -108,6 +112,8 @@ pub enum Refusal {
     SchoolMissing,
     /// The document is about another school.
     SchoolOther,
+    /// The document does not say its school year, nor a date that would tell.
+    SchooljaarMissing,
     /// Two feeds in one document.
     SecondFeed,
 }
@@ -126,6 +132,9 @@ impl fmt::Display for Refusal {
             Self::Records => "more records than limits.records allows",
             Self::SchoolMissing => "the document does not say, before its pupils, which school it is about",
             Self::SchoolOther => "the document is about another school than was asked for",
+            Self::SchooljaarMissing => {
+                "the document does not say its schooljaar (as in 2026-2027), and has no peildatum or aanmaakdatum that tells"
+            }
             Self::SecondFeed => "two feeds in one document",
         })
     }
@@ -200,6 +209,7 @@ pub struct Minimiser<'a, O> {
     numbers: [u32; 2],
     seen: Seen,
     groups: Seen,
+    reading: Reading,
     ruler: rule::Ruler,
     marker: Option<&'static str>,
     summary: Summary,
@@ -262,6 +272,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             numbers: [0; 2],
             seen: Seen::new(),
             groups: Seen::new(),
+            reading: Reading::new(),
             ruler: rule::Ruler::new(),
             marker: None,
             summary,
@@ -293,6 +304,12 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
                 return Err(Refusal::Nothing.into());
             }
             self.out.clear();
+            // School and groups were ruled on, and do not leave after all.
+            let summary = &mut self.summary;
+            for (released, withheld) in summary.fields_released.iter_mut().zip(&mut summary.fields_withheld) {
+                *withheld += std::mem::take(released);
+            }
+            summary.fields_neutralised.fill(0);
             XmlEncoder::new(self.frame, feed).marker("geengegevens", &mut self.out);
             self.summary.empty = true;
             self.content = true;
@@ -370,12 +387,12 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             self.waiting += record.weight();
             let pending = self.pending(record, Person::Leerkracht);
             self.staff.push(pending);
-            if self.waiting > WAITING_BYTES {
-                return Err(Refusal::Order.into());
-            }
-            if self.pupils_done && self.staff.len() == CHUNK {
+            if self.pupils_done && (self.staff.len() == CHUNK || self.waiting > CHUNK_BYTES) {
                 self.flush_pupils()?;
                 self.flush_staff()?;
+            }
+            if self.waiting > WAITING_BYTES {
+                return Err(Refusal::Order.into());
             }
         } else {
             self.accept_group(record)?;
@@ -384,38 +401,63 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
     }
 
     fn accept_school(&mut self, record: Record) -> Result<(), Refusal> {
-        let field =
-            |name: &str| record.find(self.catalogue.field_named(name)).filter(|value| !value.is_empty());
-        let brin = field("school.brincode").map(|brin| digits::normalise(brin).to_ascii_uppercase());
-        let dependance = field("school.dependancecode").map(digits::normalise);
-        let dependance = dependance.as_deref().unwrap_or("00");
-        let school = self.scope.school;
-        match (brin, field("school.schoolkey")) {
-            (Some(brin), _) => {
-                let vestiging = school.dependance.as_deref().is_none_or(|wanted| wanted == dependance);
-                if brin != school.brin || !vestiging {
-                    return Err(Refusal::SchoolOther);
-                }
-            }
-            (None, Some(key)) => {
-                if school.schoolkey.as_deref() != Some(key) {
-                    return Err(Refusal::SchoolOther);
-                }
-            }
-            (None, None) => return Err(Refusal::SchoolMissing),
-        }
+        self.check_school(&record)?;
         if self.school.is_some() || self.opened {
             self.summary.events.count(Event::DuplicateElement, 1);
+            self.note_withheld(&record);
         } else {
-            self.school = Some(record);
+            self.school = Some(self.with_schooljaar(record)?);
         }
         Ok(())
+    }
+
+    /// Whether the document is about the school. A value may be repeated, and which of them leaves is decided
+    /// elsewhere: so each has to be right.
+    fn check_school(&self, record: &Record) -> Result<(), Refusal> {
+        let values = |name: &str| record.values(self.catalogue.field_named(name));
+        let school = self.scope.school;
+        let right = if values("school.brincode").next().is_some() {
+            let vestiging = school.dependance.as_deref().is_none_or(|wanted| {
+                let said = values("school.dependancecode").next().is_some();
+                let all = values("school.dependancecode").all(|code| digits::normalise(code) == wanted);
+                if said { all } else { wanted == "00" }
+            });
+            vestiging
+                && values("school.brincode")
+                    .all(|brin| digits::normalise(brin).eq_ignore_ascii_case(&school.brin))
+        } else if values("school.schoolkey").next().is_some() {
+            values("school.schoolkey").all(|key| school.schoolkey.as_deref() == Some(key))
+        } else {
+            return Err(Refusal::SchoolMissing);
+        };
+        if right { Ok(()) } else { Err(Refusal::SchoolOther) }
+    }
+
+    /// The school with the school year that the standard insists on: the document's own, or that of its dates.
+    fn with_schooljaar(&self, mut record: Record) -> Result<Record, Refusal> {
+        let field = self.catalogue.field(self.catalogue.field_named("school.schooljaar"));
+        if record.values(field.id).any(|value| field.form.strict(value).is_some()) {
+            return Ok(record);
+        }
+        let date = ["school.peildatum", "school.aanmaakdatum"].into_iter().find_map(|name| {
+            let field = self.catalogue.field(self.catalogue.field_named(name));
+            record.values(field.id).find_map(|value| field.form.strict(value)).map(Cow::into_owned)
+        });
+        let part = |range: std::ops::Range<usize>| -> Option<u16> { date.as_ref()?.get(range)?.parse().ok() };
+        let (Some(year), Some(month)) = (part(0..4), part(5..7)) else {
+            return Err(Refusal::SchooljaarMissing);
+        };
+        let first = if month >= AUGUST { year } else { year - 1 };
+        let place = self.catalogue.place_of(record.root, field.id).ok_or(Refusal::SchooljaarMissing)?;
+        record.push(place, None, field.id, &format!("{first:04}-{:04}", first + 1));
+        Ok(record)
     }
 
     fn accept_group(&mut self, record: Record) -> Result<(), Refusal> {
         if self.opened {
             self.summary.events.count(Event::LatePart, 1);
-            self.spare.push(record);
+            self.note_withheld(&record);
+            self.keep(record);
             return Ok(());
         }
         let (label, key) = if record.kind == self.kinds.groep {
@@ -426,13 +468,16 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             debug_assert!(record.kind == self.kinds.vestiging);
             (KeyKind::Vestiging.label(), "vestiging.key")
         };
-        let key = record.find(self.catalogue.field_named(key)).filter(|key| !key.is_empty());
-        let fresh = match key {
+        let key = record.find(self.catalogue.field_named(key));
+        let fresh = match key.filter(|key| PupilKey::parse(key).is_ok()) {
             None => {
                 self.summary.events.count(Event::KeyMissing, 1);
                 false
             }
             Some(key) => {
+                if !self.is_plain_key(key, &record) {
+                    self.seen.insert_identifier(self.reading.read(key));
+                }
                 let fresh = self.groups.insert(label, &digits::normalise(key));
                 if !fresh {
                     self.summary.events.count(Event::DuplicateKey, 1);
@@ -447,9 +492,37 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         if fresh {
             self.preamble.push(record);
         } else {
-            self.spare.push(record);
+            self.note_withheld(&record);
+            self.keep(record);
         }
         Ok(())
+    }
+
+    /// Whether a group's key is a name like any other, that may stand in its own name and those of other groups:
+    /// `4a`, `groep5b`, `Kikkers`. All else can be a pupil's number, or leads back into the pupil administration.
+    fn is_plain_key(&mut self, key: &str, record: &Record) -> bool {
+        let key = self.reading.read(key);
+        if key.text().len() < 5 || key.longest_number() == 0 {
+            return true;
+        }
+        let is_uuid = key.text().len() == 32 && key.text().bytes().all(|byte| byte.is_ascii_hexdigit());
+        if key.holds_long_number() || is_uuid {
+            return false;
+        }
+        if key.longest_number() < 3 && key.text().len() < 24 {
+            return true;
+        }
+        let name = self.catalogue.child_named(record.root, "naam");
+        let name = name.and_then(|node| self.catalogue.tree().node(node).text);
+        let name = name.and_then(|field| record.find(field));
+        name.is_some_and(|name| Reading::new().read(name).text() == key.text())
+    }
+
+    /// Keeps a record's memory for one to come.
+    fn keep(&mut self, record: Record) {
+        if self.spare.len() < CHUNK && record.capacity() <= SPARE_BYTES {
+            self.spare.push(record);
+        }
     }
 
     /// Writes school and groups, once.
@@ -463,20 +536,26 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         let encoder = XmlEncoder::new(self.frame, feed);
         encoder.start(&mut self.out);
         self.encoder = Some(encoder);
-        self.emit_plain(&school);
+        self.emit_plain(&school)?;
         let preamble = std::mem::take(&mut self.preamble);
         // Vestigingen stand before groups, whichever came first.
         let vestiging = self.kinds.vestiging;
         for record in preamble.iter().filter(|record| record.kind == vestiging) {
-            self.emit_plain(record);
+            self.emit_plain(record)?;
         }
         for record in preamble.iter().filter(|record| record.kind != vestiging) {
-            self.emit_plain(record);
+            self.emit_plain(record)?;
         }
-        if !self.catalogue.feed(feed).sections.iter().any(|section| section.required) {
+        if !self.pupils_required() {
             self.content |= self.summary_has_groups();
         }
         Ok(())
+    }
+
+    /// Whether the standard wants pupils in this feed.
+    fn pupils_required(&self) -> bool {
+        let feed = self.catalogue.feed(self.feed.expect("records stand in a feed"));
+        feed.sections.iter().any(|section| section.required)
     }
 
     fn summary_has_groups(&self) -> bool {
@@ -486,10 +565,10 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
     }
 
     /// A record about no person.
-    fn emit_plain(&mut self, record: &Record) {
+    fn emit_plain(&mut self, record: &Record) -> Result<(), Refusal> {
         if !self.scope.rulings.covers(record.kind) {
             self.note_withheld(record);
-            return;
+            return Ok(());
         }
         let context = rule::Context {
             scope: &self.scope,
@@ -502,7 +581,14 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         let complete = self.ruler.rule(&context, record, &mut self.ruled, &mut self.summary).complete;
         if complete {
             self.encoder.as_mut().expect("the document is open").record(&self.ruled, &mut self.out);
+            return Ok(());
         }
+        // Of a group, the key was looked at when it came, and all else has a constant.
+        debug_assert!(
+            record.kind == self.kinds.school,
+            "only a school can lack what the standard insists on"
+        );
+        if record.kind == self.kinds.school { Err(Refusal::SchooljaarMissing) } else { Ok(()) }
     }
 
     fn note_withheld(&mut self, record: &Record) -> u64 {
@@ -524,6 +610,10 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         self.open()?;
         let mut pupils = std::mem::take(&mut self.pupils);
         for pending in pupils.drain(..) {
+            // Teachers may have left rows behind, when pupils come after them.
+            if self.rows.len() == CHUNK {
+                self.send(false)?;
+            }
             self.emit_person(pending, Person::Leerling);
         }
         self.pupils = pupils;

@@ -14,5 +14,5 @@ mod token;
 pub use derive::{AuthorityRefused, ContentMac, LogKeys, Pseudonym, PseudonymDomain, Pseudonymiser};
 pub use identity::{EckId, Identity, KeyKind, KeyRefused, PupilKey};
 pub use pgn::{Bsn, NotAPgn, Onderwijsnummer, Pgn};
-pub use scan::{Seen, holds_elfproef_number, holds_long_number};
+pub use scan::{Own, Reading, Released, Scanner, Seen, holds_elfproef_number};
 pub use token::{TokenOpener, UnknownToken};

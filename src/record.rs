@@ -20,6 +20,11 @@ pub struct Item {
     to: u32,
 }
 
+impl Item {
+    /// Bytes one takes, its value apart.
+    pub const BYTES: usize = size_of::<Self>();
+}
+
 /// A record as a list of items in document order; what is inside an item follows it at once.
 ///
 /// Not printable: it holds a person's data.
@@ -47,7 +52,7 @@ impl Record {
         match *token {
             Token::Field { node, attribute, field, value } => self.push(node, attribute, field, value),
             Token::Group(node) => self.open(node),
-            Token::Unknown(_) => self.unknown += 1,
+            Token::Unknown(_) => self.unknown = self.unknown.saturating_add(1),
             Token::End if self.open.is_empty() => return true,
             Token::End => self.close(),
             Token::Envelope
@@ -142,18 +147,29 @@ impl Record {
         &self.text[item.from as usize..item.to as usize]
     }
 
-    /// The first value of a field.
+    /// The first value of a field that is not empty: an empty one is not said, and the next may be.
     pub fn find(&self, field: FieldId) -> Option<&str> {
-        self.items.iter().find(|item| item.field == Some(field)).map(|item| self.value(item))
+        self.values(field).next()
+    }
+
+    /// All values of a field that are not empty.
+    pub fn values(&self, field: FieldId) -> impl Iterator<Item = &str> {
+        let values = self.items.iter().filter(move |item| item.field == Some(field));
+        values.map(|item| self.value(item)).filter(|value| !value.is_empty())
+    }
+
+    /// Bytes it holds on to, whatever is in it.
+    pub fn capacity(&self) -> usize {
+        self.text.capacity() + self.items.capacity() * Item::BYTES
     }
 
     /// Bytes it takes, roughly: what bounds on buffers count.
     pub fn weight(&self) -> usize {
-        self.text.len() + self.items.len() * size_of::<Item>() + size_of::<Self>()
+        self.text.len() + self.items.len() * Item::BYTES + size_of::<Self>()
     }
 }
 
-/// Records are bounded by the decoder's limits to far less than this.
+/// The decoder's `record_bytes` bounds records to far less than this.
 fn index(at: usize) -> u32 {
     u32::try_from(at).expect("a record is smaller than 4 GiB")
 }

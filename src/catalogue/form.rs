@@ -31,7 +31,7 @@ pub enum Pattern {
     Int,
     /// Dutch postcode without a space: `1234AB`.
     PostcodeNl,
-    /// Two years with a hyphen: `2026-2027`.
+    /// Two years that follow one another, with a hyphen: `2026-2027`. ParnasSys writes `2026 / 2027`.
     Schooljaar,
     /// A whole number without a sign.
     Uint,
@@ -107,6 +107,7 @@ impl Pattern {
                     && bytes[2..].iter().all(u8::is_ascii_uppercase);
                 shape.then_some(Cow::Owned(upper))
             }
+            Self::Schooljaar => schooljaar(&digits::normalise(value)).map(Cow::Owned),
             _ => {
                 let value = digits::normalise(value);
                 self.holds_for(value.as_bytes()).then_some(value)
@@ -126,12 +127,23 @@ impl Pattern {
                 let mut parts = value[sign..].splitn(2, |&b| b == b'.');
                 parts.next().is_some_and(unsigned) && parts.next().is_none_or(unsigned)
             }
-            Self::Schooljaar => {
-                value.len() == 9 && value[4] == b'-' && all_digits(&value[..4]) && all_digits(&value[5..])
+            Self::Brin | Self::In(_) | Self::PostcodeNl | Self::Schooljaar => {
+                unreachable!("handled where the value may change")
             }
-            Self::Brin | Self::In(_) | Self::PostcodeNl => unreachable!("handled where the value may change"),
         }
     }
+}
+
+/// Any two numbers would do for the schemas; that they are years leaves no room for a number of something else.
+fn schooljaar(value: &str) -> Option<String> {
+    let (first, second) = value.split_once(['-', '/'])?;
+    let year = |text: &str| -> Option<u16> {
+        let text = text.trim();
+        let four = text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if four { text.parse().ok() } else { None }
+    };
+    let (first, second) = (year(first)?, year(second)?);
+    (second == first + 1).then(|| format!("{first:04}-{second:04}"))
 }
 
 /// `xs:date`, without its time zone: a birthday is the same day everywhere.
@@ -140,31 +152,48 @@ fn date(value: &str) -> Option<String> {
     let day = value.get(..10)?;
     let rest = &value[10..];
     let tail = rest.is_empty() || is_zone(rest) || (rest.starts_with('T') && datetime(value).is_some());
-    let parsed: jiff::civil::Date = day.parse().ok()?;
-    (tail && day.as_bytes()[4] == b'-' && parsed.year() > 0).then(|| day.to_owned())
+    (tail && is_day(day)).then(|| day.to_owned())
 }
 
-/// `xs:dateTime` with an optional fraction and zone, kept as written.
+/// `xs:dateTime` with an optional fraction and zone. Of the fraction, milliseconds stay: a longer one has room for
+/// a number of something else.
 fn datetime(value: &str) -> Option<String> {
-    let bytes = value.as_bytes();
-    if bytes.len() < 19 || bytes.len() > 40 || !value.is_ascii() || bytes[10] != b'T' {
+    if value.len() < 19 || value.len() > 40 || !value.is_ascii() || value.as_bytes()[10] != b'T' {
         return None;
     }
-    let (clock, rest) = value[11..].split_at(8);
-    let seconds_and_before: jiff::civil::Time = clock.parse().ok()?;
-    let day: jiff::civil::Date = value[..10].parse().ok()?;
-    let rest = match rest.strip_prefix('.') {
-        None => rest,
+    let (moment, rest) = value.split_at(19);
+    if !is_day(&moment[..10]) || !is_clock(&moment[11..]) {
+        return None;
+    }
+    let (fraction, zone) = match rest.strip_prefix('.') {
+        None => ("", rest),
         Some(fraction) => {
             let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
             if digits == 0 {
                 return None;
             }
-            &fraction[digits..]
+            (&rest[..1 + digits.min(3)], &fraction[digits..])
         }
     };
-    let _ = seconds_and_before;
-    ((rest.is_empty() || is_zone(rest)) && day.year() > 0 && bytes[13] == b':').then(|| value.to_owned())
+    (zone.is_empty() || is_zone(zone)).then(|| format!("{moment}{fraction}{zone}"))
+}
+
+/// `2026-08-31`, a day that exists.
+fn is_day(text: &str) -> bool {
+    let shape = matches!(text.as_bytes(), [_, _, _, _, b'-', _, _, b'-', _, _]);
+    shape && text.parse().is_ok_and(|day: jiff::civil::Date| day.year() > 0)
+}
+
+/// `23:59:59`. XML Schema knows no leap seconds.
+fn is_clock(text: &str) -> bool {
+    let part = |range: std::ops::Range<usize>, below: u8| {
+        let digits = &text.as_bytes()[range];
+        digits.iter().all(u8::is_ascii_digit) && (digits[0] - b'0') * 10 + (digits[1] - b'0') < below
+    };
+    matches!(text.as_bytes(), [_, _, b':', _, _, b':', _, _])
+        && part(0..2, 24)
+        && part(3..5, 60)
+        && part(6..8, 60)
 }
 
 fn is_zone(text: &str) -> bool {
@@ -214,6 +243,16 @@ mod tests {
             &[
                 ("2019-01-04T20:00:00Z", Some("2019-01-04T20:00:00Z")),
                 ("2014-09-07T08:47:34.123+01:00", Some("2014-09-07T08:47:34.123+01:00")),
+                ("2020-01-01T00:00:00.111222333Z", Some("2020-01-01T00:00:00.111Z")),
+                ("2020-01-01T00:00:00.111222333", Some("2020-01-01T00:00:00.111")),
+                ("2020-01-01T00:00:00.1+14:00", Some("2020-01-01T00:00:00.1+14:00")),
+                ("2020-01-01T23:59:59", Some("2020-01-01T23:59:59")),
+                ("2016-12-31T23:59:60Z", None),
+                ("2020-01-01T24:00:00", None),
+                ("2020-01-01T00:60:00", None),
+                ("2020-01-01T00.00.00", None),
+                ("2020-01-01T00:00:00.", None),
+                ("2020-01-01T+0:00:00", None),
                 ("2014-09-07", None),
                 ("2014-09-07T25:00:00", None),
                 ("2014-09-07T08:47:34 Jip", None),
@@ -235,7 +274,17 @@ mod tests {
         check(&form(Kind::Code, Some("brin"), None), &[("99de", Some("99DE")), ("9DE", None)]);
         check(
             &form(Kind::Code, Some("schooljaar"), None),
-            &[("2026-2027", Some("2026-2027")), ("2026/27", None)],
+            &[
+                ("2026-2027", Some("2026-2027")),
+                ("2024 / 2025", Some("2024-2025")),
+                ("2024/2025", Some("2024-2025")),
+                (" 2024 -2025", Some("2024-2025")),
+                ("2026/27", None),
+                ("2026-2026", None),
+                ("1112-2233", None),
+                ("+202-0203", None),
+                ("2024-2025-2026", None),
+            ],
         );
         check(
             &form(Kind::Number, Some("decimal"), None),

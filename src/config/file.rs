@@ -145,6 +145,7 @@ limits! {
     total_bytes = 17_179_869_184, 65_536, 1_099_511_627_776_u64;
     request_bytes = 16_777_216, 65_536, 268_435_456;
     records = 2_000_000, 1, 100_000_000;
+    record_bytes = 1_048_576, 16_384, 268_435_456;
     exchanges = 256, 1, 65_536;
     connections = 1024, 1, 65_536;
     las_connect_ms = 5_000, 10, 600_000;
@@ -168,6 +169,7 @@ impl CheckedLimits {
             total_bytes: self.total_bytes,
             request_bytes: small(self.request_bytes),
             records: self.records,
+            record_bytes: small(self.record_bytes),
             exchanges: small(self.exchanges),
             connections: small(self.connections),
             las_connect: ms(self.las_connect_ms),

@@ -22,6 +22,8 @@ pub struct Limits {
     pub total_bytes: u64,
     /// Records in one document.
     pub records: u64,
+    /// Bytes of one record as it is held in memory, some per element besides the values.
+    pub record_bytes: usize,
 }
 
 impl Default for Limits {
@@ -33,6 +35,7 @@ impl Default for Limits {
             text_bytes: 64 * 1024,
             total_bytes: 16 << 30,
             records: 2_000_000,
+            record_bytes: 1 << 20,
         }
     }
 }

@@ -15,6 +15,7 @@ use quick_xml::{
 use super::input::{Charset, Input, Limits, Stop};
 use crate::{
     catalogue::{Kind as FieldKind, Namespace, NodeId, Role, Tree, catalogue},
+    record::Item,
     token::{Sink, Token},
 };
 
@@ -47,6 +48,8 @@ pub enum Kind {
     NotAMessage,
     /// Not well-formed.
     NotWellFormed,
+    /// A record larger than the limit.
+    Record,
     /// A second element or text after the document element, or a second message in a SOAP body.
     SecondRoot,
     /// Larger than the limit.
@@ -84,6 +87,7 @@ impl fmt::Display for DecodeError {
                 "not a UWLR message or EDEXML file: the document element or SOAP body is unknown"
             }
             Kind::NotWellFormed => "not well-formed XML",
+            Kind::Record => "a record takes more than limits.record_bytes allows",
             Kind::SecondRoot => "content after the document element, or a second message in the SOAP body",
             Kind::Size => "larger than limits.total_bytes allows",
             Kind::Text => "a value, comment or tag is longer than limits.text_bytes allows",
@@ -213,6 +217,8 @@ struct Walk<'s, S> {
     bindings: Vec<Binding>,
     text: String,
     values: String,
+    /// Bytes that the record takes of whoever collects it, so far.
+    record: usize,
     started: bool,
     root_done: bool,
     message_seen: bool,
@@ -230,6 +236,7 @@ impl<'s, S: Sink> Walk<'s, S> {
             bindings: vec![Binding { depth: 0, prefix: "xml".into(), namespace: Bound::Xml }],
             text: String::new(),
             values: String::new(),
+            record: 0,
             started: false,
             root_done: false,
             message_seen: false,
@@ -334,6 +341,23 @@ impl<'s, S: Sink> Walk<'s, S> {
     }
 
     fn push(&mut self, token: Token<'_>) -> Result<(), Halt<S::Error>> {
+        // Whoever takes tokens has to hold a record whole before anything can be said of it: so it is bounded here.
+        match token {
+            Token::Record(..) => self.record = 0,
+            Token::Field { value, .. } => self.record += Item::BYTES + value.len(),
+            Token::Group(_) => self.record += Item::BYTES,
+            Token::End
+            | Token::Envelope
+            | Token::Fault(_)
+            | Token::Feed(_)
+            | Token::NoChanges(_)
+            | Token::NoData(_)
+            | Token::SectionEnd(_)
+            | Token::Unknown(_) => {}
+        }
+        if self.record > self.limits.record_bytes {
+            return Err(Halt::Decode(Kind::Record));
+        }
         self.sink.token(token).map_err(Halt::Sink)
     }
 
@@ -475,7 +499,7 @@ impl<'s, S: Sink> Walk<'s, S> {
                 field: node.attributes[at].field,
                 value: &values,
             };
-            let pushed = self.sink.token(token).map_err(Halt::Sink);
+            let pushed = self.push(token);
             self.values = values;
             pushed?;
         }
@@ -550,14 +574,14 @@ impl<'s, S: Sink> Walk<'s, S> {
                 let field = node.text.expect("an element with role Field holds one");
                 let value = if self.is_opaque(id) { "" } else { text.trim() };
                 let token = Token::Field { node: id, attribute: None, field, value };
-                let pushed = self.sink.token(token).map_err(Halt::Sink);
+                let pushed = self.push(token);
                 self.text = text;
                 pushed?;
             }
             Role::FaultCode => {
                 let text = std::mem::take(&mut self.text);
                 let (_, code) = split(text.trim());
-                self.sink.token(Token::Fault(code)).map_err(Halt::Sink)?;
+                self.push(Token::Fault(code))?;
                 self.text = text;
             }
             Role::NoChanges | Role::NoData => {

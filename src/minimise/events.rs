@@ -14,7 +14,11 @@ pub enum Event {
     DuplicateKey,
     /// A person without the identifier pseudonyms are made from, or an invalid one; withheld.
     IdentityMissing,
-    /// A value that holds an identifier of the document or a number that passes the elfproef; withheld.
+    /// An identifier that stood in a text which had left before the person it belongs to was read. It has left: the
+    /// school should look at that text.
+    IdentifierBefore,
+    /// A value that holds an identifier of the document, a number that passes the test of a government register, or
+    /// so long a number that it may be that of a person still to come; withheld.
     IdentifierInText,
     /// A value that is not what its field calls for; withheld.
     InvalidValue,
@@ -28,12 +32,13 @@ pub enum Event {
 
 impl Event {
     /// All kinds, in the order of [`Events`].
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::DanglingReference,
         Self::DuplicateEckId,
         Self::DuplicateElement,
         Self::DuplicateKey,
         Self::IdentityMissing,
+        Self::IdentifierBefore,
         Self::IdentifierInText,
         Self::InvalidValue,
         Self::KeyMissing,
@@ -49,6 +54,7 @@ impl Event {
             Self::DuplicateElement => "duplicate_element",
             Self::DuplicateKey => "duplicate_key",
             Self::IdentityMissing => "identity_missing",
+            Self::IdentifierBefore => "identifier_before",
             Self::IdentifierInText => "identifier_in_text",
             Self::InvalidValue => "invalid_value",
             Self::KeyMissing => "key_missing",
@@ -69,7 +75,10 @@ impl Event {
             }
             Self::DuplicateKey => "key that another record has too: the second record is withheld",
             Self::IdentityMissing => "person without a valid identifier to make a pseudonym from: withheld",
-            Self::IdentifierInText => "value that holds an identifier or a BSN-like number: withheld",
+            Self::IdentifierBefore => {
+                "identifier that an earlier text held before it was known to be one: that text has left"
+            }
+            Self::IdentifierInText => "value that holds an identifier, or a number like one: withheld",
             Self::InvalidValue => "value that is not well-formed for its field: withheld",
             Self::KeyMissing => "record without a usable key: withheld",
             Self::LatePart => "part that came too late to be put in order: withheld",

@@ -5,7 +5,7 @@ use crate::{
     catalogue::{Kind, Person},
     disclosure::{Row, RowOutcome, Subject},
     keys::IdentitySource,
-    pseudonym::{EckId, Identity, KeyKind, Pgn, PupilKey, digits},
+    pseudonym::{EckId, Identity, KeyKind, Pgn, PupilKey, Seen, digits},
     record::Record,
 };
 
@@ -27,29 +27,37 @@ impl<O: Outlet> Minimiser<'_, O> {
         *number = number.saturating_add(1);
         let record = &pending.record;
         let key_kind = key_kind(person);
-        if let Some(key) = kind.key.and_then(|key| record.find(key)).filter(|key| !key.is_empty()) {
+        let mut before = false;
+        let mut note = |seen: &mut Seen, identifier: &str| {
+            let reading = self.reading.read(identifier);
+            before |= self.ruler.has_released(reading);
+            seen.insert_identifier(reading);
+        };
+        if let Some(key) = kind.key.and_then(|key| record.find(key)) {
             let key = digits::normalise(key);
             if !self.seen.insert(key_kind.label(), &key) {
                 self.summary.events.count(Event::DuplicateKey, 1);
                 pending.withheld = true;
             }
-            self.seen.insert_identifier(&key);
+            note(&mut self.seen, &key);
         }
-        if let Some(eckid) = kind.eckid.and_then(|eckid| record.find(eckid)).filter(|eckid| !eckid.is_empty())
-        {
+        if let Some(eckid) = kind.eckid.and_then(|eckid| record.find(eckid)) {
             if !self.seen.insert("eckid", eckid) {
                 self.summary.events.count(Event::DuplicateEckId, 1);
                 // Elsewhere the duplicate does no harm: what leaves is made from the key.
                 pending.withheld |= self.scope.pass_eckid || self.scope.identity == IdentitySource::EckId;
             }
-            self.seen.insert_identifier(eckid);
+            note(&mut self.seen, eckid);
         }
         for item in record.items() {
             if let Some(field) = item.field
                 && self.catalogue.field(field).kind == Kind::Pgn
             {
-                self.seen.insert_identifier(record.value(item));
+                note(&mut self.seen, record.value(item));
             }
+        }
+        if before {
+            self.summary.events.count(Event::IdentifierBefore, 1);
         }
         if self.staff_flushed && person == Person::Leerling {
             self.summary.events.count(Event::LatePart, 1);
@@ -59,6 +67,9 @@ impl<O: Outlet> Minimiser<'_, O> {
     }
 
     /// Rules on a person, writes what may leave, and adds the row.
+    ///
+    /// Where the standard wants pupils and none has left, no teacher leaves either: the answer will be that there is
+    /// no data. Teachers are ruled on after the last pupil, so by then that is known.
     pub(super) fn emit_person(&mut self, pending: Pending, person: Person) {
         let Pending { record, number, withheld } = pending;
         let subject = match person {
@@ -74,6 +85,7 @@ impl<O: Outlet> Minimiser<'_, O> {
             Some(identity) => {
                 row.handle = self.scope.log_keys.subject_handle(&identity);
                 !withheld
+                    && (person == Person::Leerling || self.content || !self.pupils_required())
                     && self.scope.rulings.covers(record.kind)
                     && self.emit_known(&record, &identity, &mut row)
             }
@@ -85,9 +97,7 @@ impl<O: Outlet> Minimiser<'_, O> {
                 Person::Leerkracht => self.summary.staff += 1,
                 Person::Leerling => self.summary.released += 1,
             }
-            let feed = self.catalogue.feed(self.feed.expect("persons stand in a feed"));
-            let pupils_required = feed.sections.iter().any(|section| section.required);
-            self.content |= person == Person::Leerling || !pupils_required;
+            self.content |= person == Person::Leerling || !self.pupils_required();
         } else {
             row.outcome = RowOutcome::Withheld;
             row.released = 0;
@@ -95,9 +105,7 @@ impl<O: Outlet> Minimiser<'_, O> {
             self.summary.withheld += u64::from(person == Person::Leerling);
         }
         self.rows.push(row);
-        if self.spare.len() < super::CHUNK {
-            self.spare.push(record);
-        }
+        self.keep(record);
     }
 
     fn emit_known(&mut self, record: &Record, identity: &Identity, row: &mut Row) -> bool {
@@ -144,15 +152,12 @@ impl<O: Outlet> Minimiser<'_, O> {
             // Teachers have no PGN in these standards.
             (IdentitySource::LasKey, _) | (IdentitySource::Pgn, Person::Leerkracht) => las_key(),
             (IdentitySource::EckId, _) => {
-                let eckid = record.find(kind.eckid?).filter(|eckid| !eckid.is_empty())?;
-                Some(Identity::EckId(EckId::parse(eckid).ok()?))
+                Some(Identity::EckId(EckId::parse(record.find(kind.eckid?)?).ok()?))
             }
             (IdentitySource::Pgn, Person::Leerling) => {
                 let number = ["leerling.bsn", "leerling.onderwijsnummer", "leerling.sofinummer"]
                     .into_iter()
-                    .find_map(|name| {
-                        record.find(self.catalogue.field_named(name)).filter(|v| !v.is_empty())
-                    })?;
+                    .find_map(|name| record.find(self.catalogue.field_named(name)))?;
                 Some(Identity::Pgn(Pgn::parse(number).ok()?))
             }
         }

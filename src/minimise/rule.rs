@@ -3,11 +3,10 @@
 use super::{Event, Scope, Summary};
 use crate::{
     catalogue::{
-        Catalogue, FeedId, Field, FieldId, Kind, NodeId, Required, Sensitivity, Treatment, UNKNOWN_BIT,
-        catalogue,
+        Catalogue, FeedId, Field, FieldId, Kind, NodeId, Required, Treatment, UNKNOWN_BIT, catalogue,
     },
     policy::{Ruling, generalise},
-    pseudonym::{KeyKind, Pseudonym, PupilKey, Seen, digits, holds_elfproef_number, holds_long_number},
+    pseudonym::{KeyKind, Own, Pseudonym, PupilKey, Reading, Released, Scanner, Seen, digits},
     record::Record,
 };
 
@@ -46,6 +45,13 @@ pub(super) struct Ruler {
     choices: u64,
     schoolkey: FieldId,
     brincode: FieldId,
+    dependancecode: FieldId,
+    instellingsnummer: FieldId,
+    scanner: Scanner,
+    /// Identifiers of the person the record is about, once a text asked for them.
+    own: Option<Own>,
+    spare_own: Own,
+    released: Released,
 }
 
 impl Ruler {
@@ -60,6 +66,12 @@ impl Ruler {
             choices: 0,
             schoolkey: catalogue.field_named("school.schoolkey"),
             brincode: catalogue.field_named("school.brincode"),
+            dependancecode: catalogue.field_named("school.dependancecode"),
+            instellingsnummer: catalogue.field_named("school.instellingsnummer"),
+            scanner: Scanner::default(),
+            own: None,
+            spare_own: Own::default(),
+            released: Released::default(),
         }
     }
 
@@ -83,8 +95,16 @@ impl Ruler {
         ruled
     }
 
+    /// Whether an identifier was in a text that has left already.
+    pub(super) fn has_released(&self, identifier: &Reading) -> bool {
+        self.released.holds(identifier)
+    }
+
     fn next_record(&mut self) {
         self.choices = 0;
+        if let Some(own) = self.own.take() {
+            self.spare_own = own;
+        }
         self.record = self.record.wrapping_add(1);
         if self.record == 0 {
             self.emitted.fill(0);
@@ -208,15 +228,18 @@ impl Ruler {
             };
             let emitted = match context.scope.rulings.ruling(field.id) {
                 Ruling::Withhold => false,
-                // The school is known by its BRIN; its key in the LAS says no more, and no line asks for it.
-                Ruling::Pass if field.id == self.schoolkey && record.find(self.brincode).is_some() => false,
+                Ruling::Pass if self.says_no_more(record, field.id) => false,
                 Ruling::Generalise(treatment) => {
                     coarser(field, treatment, value, summary).is_some_and(|value| {
-                        push_text(context, field, item.node, item.attribute, &value, out, summary)
+                        let place = (item.node, item.attribute);
+                        self.push_text(context, record, field, place, &value, out, summary)
                     })
                 }
                 Ruling::Pass => match field.form.strict(value) {
-                    Some(value) => push_text(context, field, item.node, item.attribute, &value, out, summary),
+                    Some(value) => {
+                        let place = (item.node, item.attribute);
+                        self.push_text(context, record, field, place, &value, out, summary)
+                    }
                     None => {
                         summary.events.count(Event::InvalidValue, 1);
                         false
@@ -286,6 +309,81 @@ impl Ruler {
         true
     }
 
+    /// What names the school besides its BRIN. The standard has either a BRIN with its vestiging, or an
+    /// instellingsnummer; its key in the LAS says no more than either, and no line asks for it.
+    fn says_no_more(&self, record: &Record, field: FieldId) -> bool {
+        let has_brin = record.find(self.brincode).is_some();
+        if field == self.dependancecode {
+            !has_brin
+        } else {
+            has_brin && (field == self.schoolkey || field == self.instellingsnummer)
+        }
+    }
+
+    /// Emits a value as it is, unless an identifier hides in it.
+    #[expect(clippy::too_many_arguments, reason = "see level")]
+    fn push_text(
+        &mut self,
+        context: &Context<'_, '_>,
+        record: &Record,
+        field: &Field,
+        (node, attribute): (NodeId, Option<u8>),
+        value: &str,
+        out: &mut Record,
+        summary: &mut Summary,
+    ) -> bool {
+        let free = field.form.pattern.is_none() && !matches!(field.kind, Kind::Date | Kind::Datetime);
+        // The school's key is the one that the configuration holds, or the document would have been refused.
+        if free && field.id != self.schoolkey && self.hides_identifier(context, record, field, value) {
+            summary.events.count(Event::IdentifierInText, 1);
+            return false;
+        }
+        out.push(node, attribute, field.id, value);
+        true
+    }
+
+    fn hides_identifier(
+        &mut self,
+        context: &Context<'_, '_>,
+        record: &Record,
+        field: &Field,
+        value: &str,
+    ) -> bool {
+        // A person's own name can be a key somewhere; without a digit in it, it says no more than the name does.
+        let is_name = field.treatments.contains(&Treatment::Initial);
+        if is_name && !value.chars().any(char::is_numeric) {
+            return false;
+        }
+        if self.own.is_none() {
+            let mut own = std::mem::take(&mut self.spare_own);
+            own.clear();
+            if context.pseudonym.is_some() {
+                self.learn(record, &mut own);
+            }
+            self.own = Some(own);
+        }
+        let own = self.own.as_ref().expect("it was just made");
+        // Most persons of a large school are still to come when this leaves. A postcode abroad may be long.
+        let long = matches!(field.kind, Kind::Text | Kind::Url);
+        if self.scanner.finds(value, context.seen, own, long) {
+            return true;
+        }
+        if !is_name {
+            self.released.note(self.scanner.reading());
+        }
+        false
+    }
+
+    fn learn(&mut self, record: &Record, own: &mut Own) {
+        for item in record.items() {
+            let Some(field) = item.field.map(|field| self.catalogue.field(field)) else { continue };
+            let kind = self.catalogue.record(record.kind);
+            if kind.key == Some(field.id) || matches!(field.kind, Kind::Eckid | Kind::Pgn) {
+                own.add(self.scanner.read(record.value(item)));
+            }
+        }
+    }
+
     fn withhold_all(
         &self,
         record: &Record,
@@ -348,36 +446,4 @@ fn coarser(field: &Field, treatment: Treatment, value: &str, summary: &mut Summa
         summary.events.count(Event::InvalidValue, 1);
     }
     coarse
-}
-
-/// Emits a value as it is, unless a person's identifier hides in it.
-fn push_text(
-    context: &Context<'_, '_>,
-    field: &Field,
-    node: NodeId,
-    attribute: Option<u8>,
-    value: &str,
-    out: &mut Record,
-    summary: &mut Summary,
-) -> bool {
-    let free = field.form.pattern.is_none() && !matches!(field.kind, Kind::Date | Kind::Datetime);
-    if free && hides_identifier(context, field, value) {
-        summary.events.count(Event::IdentifierInText, 1);
-        return false;
-    }
-    out.push(node, attribute, field.id, value);
-    true
-}
-
-fn hides_identifier(context: &Context<'_, '_>, field: &Field, value: &str) -> bool {
-    // A person's own name can be a key somewhere; without a digit in it, it says no more than the name does.
-    let is_name = field.treatments.contains(&Treatment::Initial);
-    if is_name && !value.chars().any(char::is_numeric) {
-        return false;
-    }
-    // Of a school with more than one chunk, most pupils are still to come when the groups leave.
-    let about_nobody = context.pseudonym.is_none() && field.sensitivity != Sensitivity::Addressing;
-    holds_elfproef_number(value)
-        || context.seen.contains_identifier(value)
-        || (about_nobody && holds_long_number(value))
 }
