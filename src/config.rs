@@ -18,7 +18,8 @@ use zeroize::Zeroizing;
 use crate::{
     clock::Clock,
     decode,
-    keys::{IdentitySource, KeyRing},
+    disclosure,
+    keys::{IdentitySource, KeyRing, NO_SCHOOL, Purpose},
     party::{CertificateMatch, PeerCertificate},
     policy::agreement::Agreements,
     problem::Problem,
@@ -41,6 +42,10 @@ pub struct Config {
     pub operations: Option<SocketAddr>,
     /// Host name under which pseudonyms stand.
     pub authority: String,
+    /// Name under which the log's checkpoints are signed.
+    pub origin: String,
+    /// Second place of the log's last checkpoint.
+    pub checkpoint_copy: PathBuf,
     /// Bounds.
     pub limits: Limits,
     /// Schools.
@@ -180,6 +185,16 @@ impl Config {
     /// Every problem there is, in `sluis.toml` and in each file it names.
     pub fn load(path: &Path, clock: &dyn Clock) -> Result<Self, Vec<Problem>> {
         file::load(path, clock)
+    }
+
+    /// Where the log lives, and who signs for it.
+    pub fn log_site(&self) -> disclosure::Site {
+        let (_, seed) = self.keys.current(NO_SCHOOL, Purpose::Checkpoint).expect("loading makes sure of it");
+        disclosure::Site {
+            directory: self.data.clone(),
+            copy: self.checkpoint_copy.clone(),
+            signer: seed.signer(&self.origin).expect("loading checks the name"),
+        }
     }
 
     /// The school of this BRIN.

@@ -7,16 +7,28 @@
 //! `fdatasync` for all exchanges that wait; see [`wal`] for the bytes on disk.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod audit;
+mod calendar;
+pub mod checkpoint;
 mod commit;
 pub mod merkle;
+pub mod note;
+pub mod proof;
+mod publish;
+mod read;
 mod record;
+mod recover;
+pub mod rowfile;
+mod seal;
 pub mod storage;
+pub mod tile;
 mod verify;
 pub mod wal;
 
-pub use commit::{Disclosure, Error, Log, Stats};
+pub use commit::{Disclosure, Error, Log, Site, Stats};
+pub use read::Reader;
 pub use record::{Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row, RowOutcome, Subject};
-pub use verify::{Finding, FindingKind, Report, VerifyError, read, verify};
+pub use verify::{Against, Finding, FindingKind, Report, VerifyError, verify};
 
 /// A `T` whose disclosure is on record. Only [`Log::record`] and its blocking twin make one.
 ///

@@ -1,13 +1,16 @@
 //! `sluis keys`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Subcommand, ValueEnum};
 use serde::Deserialize;
 
 use super::{FAILED, USAGE, report};
 use crate::{
-    keys::{KeyRing, Purpose, is_brin},
+    keys::{KeyRing, NO_SCHOOL, Purpose, is_brin},
     problem::{Problem, toml_problem},
 };
 
@@ -19,10 +22,10 @@ pub(super) enum Command {
     New {
         #[command(flatten)]
         directory: Directory,
-        /// BRIN of the school
-        #[arg(long)]
-        school: String,
-        /// What the key is for; both when left out
+        /// BRIN of the school; a key for checkpoints is of none
+        #[arg(long, required_unless_present = "purpose")]
+        school: Option<String>,
+        /// What the key is for; when left out: pseudonyms and the log
         #[arg(long, value_enum)]
         purpose: Option<PurposeWord>,
     },
@@ -37,6 +40,7 @@ pub(super) struct Directory {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum PurposeWord {
+    Checkpoint,
     Log,
     Pseudonym,
 }
@@ -75,7 +79,7 @@ pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
                 let file = key.file.display();
                 println!(
                     "{:6} {:10} {:>5}  {:8}  {file}",
-                    key.brin,
+                    if key.brin == NO_SCHOOL { "–" } else { key.brin.as_str() },
                     key.purpose.as_str(),
                     key.epoch,
                     key.check_value
@@ -83,18 +87,34 @@ pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
             }
         }
         Command::New { directory, school, purpose } => {
-            if !is_brin(school) {
-                eprintln!("--school: {school} is no BRIN; write two digits and two capitals, such as 99DE");
-                return Err(ExitCode::from(USAGE));
+            let usage = |what: &str| {
+                eprintln!("{what}");
+                ExitCode::from(USAGE)
+            };
+            let brin = school.as_deref().unwrap_or(NO_SCHOOL);
+            if school.is_some() && !is_brin(brin) {
+                return Err(usage("--school: no BRIN; write two digits and two capitals, such as 99DE"));
             }
             let directory = directory.path()?;
-            let purposes: &[Purpose] = match purpose {
-                None => &[Purpose::Pseudonym, Purpose::Log],
-                Some(PurposeWord::Log) => &[Purpose::Log],
-                Some(PurposeWord::Pseudonym) => &[Purpose::Pseudonym],
+            let mut wanted = match (purpose, &school) {
+                (Some(PurposeWord::Checkpoint), None) => vec![(NO_SCHOOL, Purpose::Checkpoint)],
+                (Some(PurposeWord::Checkpoint), Some(_)) => {
+                    return Err(usage("--purpose checkpoint: a key of no school; leave out --school"));
+                }
+                (_, None) => return Err(usage("--school is missing: the BRIN of the school the key is for")),
+                (Some(PurposeWord::Log), _) => vec![(brin, Purpose::Log)],
+                (Some(PurposeWord::Pseudonym), _) => vec![(brin, Purpose::Pseudonym)],
+                (None, _) => vec![(brin, Purpose::Pseudonym), (brin, Purpose::Log)],
             };
-            for &purpose in purposes {
-                let made = KeyRing::create(&directory, school, purpose).map_err(|error| {
+            // The first school brings the key that signs the log.
+            let unsigned = |directory: &Path| {
+                KeyRing::load(directory, &[]).is_ok_and(|ring| ring.current(NO_SCHOOL, Purpose::Checkpoint).is_none())
+            };
+            if purpose.is_none() && unsigned(&directory) {
+                wanted.push((NO_SCHOOL, Purpose::Checkpoint));
+            }
+            for (brin, purpose) in wanted {
+                let made = KeyRing::create(&directory, brin, purpose).map_err(|error| {
                     let what = format!("no key could be written ({})", error.kind());
                     report(&[Problem::new(&directory, what, "make the directory, with mode 0700")]);
                     ExitCode::from(FAILED)

@@ -636,10 +636,9 @@ fn an_exchange_that_breaks_off_is_broken_for_the_receiver_too() {
     assert!(!text.contains("\r\n0\r\n\r\n") && !text.contains("</leerlingen>"), "it does not look whole");
     served.stop();
     let mut outcomes = Vec::new();
-    sluis::disclosure::read(&home.path("data"), &mut |_, _| {}, &mut |_, leaf, _| {
-        outcomes.extend(leaf.outcome())
-    })
-    .unwrap();
+    let reader = sluis::disclosure::Reader::open(&home.path("data")).unwrap();
+    let from = sluis::disclosure::Position(0);
+    reader.leaves(from, &mut |_, leaf| outcomes.extend(leaf.outcome())).unwrap();
     assert_eq!(outcomes.len(), 1);
     assert_eq!(outcomes[0].status, sluis::disclosure::OutcomeStatus::Failed);
 }
