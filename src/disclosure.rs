@@ -11,6 +11,7 @@ mod commit;
 pub mod merkle;
 mod record;
 pub mod storage;
+pub mod tile;
 mod verify;
 pub mod wal;
 

@@ -65,6 +65,17 @@ impl Tree {
         Ok(Self { size, peaks: peaks(hashes, 0, size)? })
     }
 
+    /// The tree with these roots of full subtrees, as many as the size has ones.
+    pub(super) fn from_peaks(size: u64, peaks: Vec<Hash>) -> Self {
+        debug_assert_eq!(size.count_ones() as usize, peaks.len());
+        Self { size, peaks }
+    }
+
+    /// The roots of its full subtrees, largest first.
+    pub(super) fn into_peaks(self) -> Vec<Hash> {
+        self.peaks
+    }
+
     /// Entries so far.
     pub fn size(&self) -> u64 {
         self.size
