@@ -7,8 +7,10 @@
 //! `fdatasync` for all exchanges that wait; see [`wal`] for the bytes on disk.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod checkpoint;
 mod commit;
 pub mod merkle;
+pub mod note;
 mod record;
 pub mod storage;
 pub mod tile;
