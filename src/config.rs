@@ -1,6 +1,6 @@
 //! Configuration: `sluis.toml` as written, and as checked.
 //!
-//! [`File`] is what serde reads, and refuses what it does not know. [`Config`] is what everything else sees: parsed,
+//! `File` is what serde reads, and refuses what it does not know. [`Config`] is what everything else sees: parsed,
 //! ranges checked, every file it names present. All problems are reported at once.
 
 mod file;

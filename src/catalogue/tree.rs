@@ -17,7 +17,7 @@ impl NodeId {
     }
 }
 
-/// A namespace by its index in [`Tree::namespaces`]; 0 is "none".
+/// A namespace by its index in `Tree::namespaces`; 0 is "none".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Namespace(pub(crate) u8);
 

@@ -11,4 +11,5 @@ mod log; // the disclosure log: tampering, crashes, group commit
 mod properties; // whatever the agreement and the document: only what is named leaves
 mod samples; // real messages against the official schemas, where those are present
 mod schemas; // every published schema is loaded
+mod tlog; // checkpoints and tiles, read by code that is not ours
 mod vectors; // pseudonyms, tokens and handles
