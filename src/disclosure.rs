@@ -7,9 +7,12 @@
 //! `fdatasync` for all exchanges that wait; see [`wal`] for the bytes on disk.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod audit;
+mod calendar;
 mod commit;
 pub mod merkle;
 mod record;
+pub mod rowfile;
 pub mod storage;
 mod verify;
 pub mod wal;
