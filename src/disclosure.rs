@@ -13,6 +13,7 @@ mod commit;
 pub mod merkle;
 mod record;
 pub mod rowfile;
+pub mod seal_proof;
 pub mod storage;
 mod verify;
 pub mod wal;
