@@ -12,6 +12,7 @@ mod calendar;
 mod commit;
 pub mod merkle;
 mod record;
+pub mod rollup;
 pub mod rowfile;
 pub mod seal_proof;
 pub mod storage;
