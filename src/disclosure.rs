@@ -10,6 +10,8 @@
 //! in [`checkpoint`], signed as a [`note`], and what one entry's reader gets in [`proof`].
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod audit;
+mod calendar;
 pub mod checkpoint;
 mod commit;
 pub mod merkle;
@@ -19,8 +21,10 @@ mod publish;
 mod read;
 mod record;
 mod recover;
+pub mod rollup;
 pub mod rowfile;
 mod seal;
+pub mod seal_proof;
 pub mod storage;
 pub mod tile;
 mod verify;

@@ -9,6 +9,7 @@ mod gateway; // the real binary, mutual TLS, a pupil administration that misbeha
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
 mod properties; // whatever the agreement and the document: only what is named leaves
+mod rows; // files of rows: sealed, found, proven, erased, rolled up
 mod samples; // real messages against the official schemas, where those are present
 mod schemas; // every published schema is loaded
 mod tlog; // checkpoints and tiles, read by code that is not ours
