@@ -17,8 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::Clock,
-    decode,
-    disclosure,
+    decode, disclosure,
     keys::{IdentitySource, KeyRing, NO_SCHOOL, Purpose},
     party::{CertificateMatch, PeerCertificate},
     policy::agreement::Agreements,

@@ -20,7 +20,10 @@ use std::{
 use ring::{hkdf, hmac, rand::SecureRandom};
 use zeroize::Zeroizing;
 
-use crate::{disclosure::note::{KeyError, Signer}, problem::Problem};
+use crate::{
+    disclosure::note::{KeyError, Signer},
+    problem::Problem,
+};
 
 /// Which identifier of a person pseudonyms are made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -169,17 +172,18 @@ impl KeyRing {
         let own = schools.iter().flat_map(|&brin| [(brin, Purpose::Pseudonym), (brin, Purpose::Log)]);
         let wanted = own.chain((!schools.is_empty()).then_some((NO_SCHOOL, Purpose::Checkpoint)));
         for (brin, purpose) in wanted {
-            let damaged = problems.iter().any(|problem| {
-                parse_name(&problem.file).is_some_and(|(b, p, _)| b == brin && p == purpose)
-            });
+            let damaged = problems
+                .iter()
+                .any(|problem| parse_name(&problem.file).is_some_and(|(b, p, _)| b == brin && p == purpose));
             if ring.current(brin, purpose).is_none() && !damaged {
                 let (what, make) = match purpose {
-                    Purpose::Checkpoint => {
-                        ("no key to sign the log with".to_owned(), "sluis keys new --purpose checkpoint".to_owned())
-                    }
+                    Purpose::Checkpoint => (
+                        "no key to sign the log with".to_owned(),
+                        "sluis keys new --purpose checkpoint".to_owned(),
+                    ),
                     Purpose::Log | Purpose::Pseudonym => (
                         format!("no {} key for school {brin}", purpose.as_str()),
-                        format!("sluis keys new --school {brin}"),
+                        format!("sluis keys new --school {brin} --purpose {}", purpose.as_str()),
                     ),
                 };
                 let mend = format!("restore it from your backup, or make the first with `{make}`");
@@ -209,21 +213,29 @@ impl KeyRing {
         &self.files
     }
 
+    /// The newest epoch of each key there is a file of, whether or not it can be read.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn newest(directory: &Path) -> io::Result<BTreeMap<(String, Purpose), u16>> {
+        let mut newest = BTreeMap::new();
+        for entry in fs::read_dir(directory)? {
+            if let Some((brin, purpose, epoch)) = parse_name(&entry?.path()) {
+                let kept = newest.entry((brin, purpose)).or_insert(epoch);
+                *kept = epoch.max(*kept);
+            }
+        }
+        Ok(newest)
+    }
+
     /// Makes the next key of a school for a purpose; epoch 1 when there is none yet.
     ///
     /// # Errors
     ///
     /// When the file cannot be written; an existing file is never overwritten.
     pub fn create(directory: &Path, brin: &str, purpose: Purpose) -> io::Result<PathBuf> {
-        let mut newest = 0;
-        for entry in fs::read_dir(directory)? {
-            if let Some((of, for_, epoch)) = parse_name(&entry?.path())
-                && of == brin
-                && for_ == purpose
-            {
-                newest = newest.max(epoch);
-            }
-        }
+        let newest = Self::newest(directory)?.get(&(brin.to_owned(), purpose)).copied().unwrap_or(0);
         let epoch = newest.checked_add(1).ok_or_else(|| io::Error::other("no epochs are left"))?;
         let school = if brin == NO_SCHOOL { String::new() } else { format!("{brin}.") };
         let path = directory.join(format!("{school}{}.{epoch}.key", purpose.as_str()));

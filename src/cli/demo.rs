@@ -451,7 +451,8 @@ fn check(
         ("elke verstrekking staat per leerling op schrift", rows == 2 * pupils),
         (
             "het logboek is ongeschonden",
-            entries.leaves.iter().filter(|(_, leaf)| leaf.kind == LeafKind::Outcome).count() == SUPPLIERS.len(),
+            entries.leaves.iter().filter(|(_, leaf)| leaf.kind == LeafKind::Outcome).count()
+                == SUPPLIERS.len(),
         ),
     ];
     for (what, holds) in &checks {

@@ -1,6 +1,7 @@
 //! `sluis keys`.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -18,7 +19,7 @@ use crate::{
 pub(super) enum Command {
     /// List the keys there are: school, purpose, epoch and check value, never the key
     List(Directory),
-    /// Make the next key of a school
+    /// Make the keys that a school has none of yet
     New {
         #[command(flatten)]
         directory: Directory,
@@ -28,6 +29,17 @@ pub(super) enum Command {
         /// What the key is for; when left out: pseudonyms and the log
         #[arg(long, value_enum)]
         purpose: Option<PurposeWord>,
+    },
+    /// Make the next key: from then on each pupil has another pseudonym, or another handle in the log
+    Rotate {
+        #[command(flatten)]
+        directory: Directory,
+        /// BRIN of the school; a key for checkpoints is of none
+        #[arg(long)]
+        school: Option<String>,
+        /// What the key is for
+        #[arg(long, value_enum)]
+        purpose: PurposeWord,
     },
 }
 
@@ -87,41 +99,63 @@ pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
             }
         }
         Command::New { directory, school, purpose } => {
-            let usage = |what: &str| {
-                eprintln!("{what}");
-                ExitCode::from(USAGE)
+            let mut wanted = match (purpose, school) {
+                (Some(purpose), school) => vec![owner(*purpose, school.as_deref())?],
+                (None, school) => vec![
+                    owner(PurposeWord::Pseudonym, school.as_deref())?,
+                    owner(PurposeWord::Log, school.as_deref())?,
+                    // The first school brings the key that signs the log.
+                    owner(PurposeWord::Checkpoint, None)?,
+                ],
             };
-            let brin = school.as_deref().unwrap_or(NO_SCHOOL);
-            if school.is_some() && !is_brin(brin) {
-                return Err(usage("--school: no BRIN; write two digits and two capitals, such as 99DE"));
-            }
             let directory = directory.path()?;
-            let mut wanted = match (purpose, &school) {
-                (Some(PurposeWord::Checkpoint), None) => vec![(NO_SCHOOL, Purpose::Checkpoint)],
-                (Some(PurposeWord::Checkpoint), Some(_)) => {
-                    return Err(usage("--purpose checkpoint: a key of no school; leave out --school"));
-                }
-                (_, None) => return Err(usage("--school is missing: the BRIN of the school the key is for")),
-                (Some(PurposeWord::Log), _) => vec![(brin, Purpose::Log)],
-                (Some(PurposeWord::Pseudonym), _) => vec![(brin, Purpose::Pseudonym)],
-                (None, _) => vec![(brin, Purpose::Pseudonym), (brin, Purpose::Log)],
-            };
-            // The first school brings the key that signs the log.
-            let unsigned = |directory: &Path| {
-                KeyRing::load(directory, &[]).is_ok_and(|ring| ring.current(NO_SCHOOL, Purpose::Checkpoint).is_none())
-            };
-            if purpose.is_none() && unsigned(&directory) {
-                wanted.push((NO_SCHOOL, Purpose::Checkpoint));
+            let there = KeyRing::newest(&directory).map_err(|error| unwritable(&directory, &error))?;
+            wanted.retain(|(brin, purpose)| !there.contains_key(&((*brin).to_owned(), *purpose)));
+            if wanted.is_empty() {
+                eprintln!("all of these keys are there; `sluis keys rotate` makes the next of one");
             }
-            for (brin, purpose) in wanted {
-                let made = KeyRing::create(&directory, brin, purpose).map_err(|error| {
-                    let what = format!("no key could be written ({})", error.kind());
-                    report(&[Problem::new(&directory, what, "make the directory, with mode 0700")]);
-                    ExitCode::from(FAILED)
-                })?;
-                println!("{}", made.display());
-            }
+            make(&directory, &wanted)?;
+        }
+        Command::Rotate { directory, school, purpose } => {
+            make(&directory.path()?, &[owner(*purpose, school.as_deref())?])?;
+            eprintln!("in force after a reload; the old key stays, to open what it made");
         }
     }
     Ok(())
+}
+
+/// Whose key it is: one for checkpoints is of no school, any other of one.
+fn owner(purpose: PurposeWord, school: Option<&str>) -> Result<(&str, Purpose), ExitCode> {
+    let usage = |what: &str| {
+        eprintln!("{what}");
+        ExitCode::from(USAGE)
+    };
+    let purpose = match (purpose, school) {
+        (PurposeWord::Checkpoint, None) => return Ok((NO_SCHOOL, Purpose::Checkpoint)),
+        (PurposeWord::Checkpoint, Some(_)) => {
+            return Err(usage("--purpose checkpoint: a key of no school; leave out --school"));
+        }
+        (PurposeWord::Log, _) => Purpose::Log,
+        (PurposeWord::Pseudonym, _) => Purpose::Pseudonym,
+    };
+    match school {
+        Some(brin) if is_brin(brin) => Ok((brin, purpose)),
+        Some(_) => Err(usage("--school: no BRIN; write two digits and two capitals, such as 99DE")),
+        None => Err(usage("--school is missing: the BRIN of the school the key is for")),
+    }
+}
+
+fn make(directory: &Path, wanted: &[(&str, Purpose)]) -> Result<(), ExitCode> {
+    for &(brin, purpose) in wanted {
+        let made =
+            KeyRing::create(directory, brin, purpose).map_err(|error| unwritable(directory, &error))?;
+        println!("{}", made.display());
+    }
+    Ok(())
+}
+
+fn unwritable(directory: &Path, error: &io::Error) -> ExitCode {
+    let what = format!("no key could be written ({})", error.kind());
+    report(&[Problem::new(directory, what, "make the directory, with mode 0700")]);
+    ExitCode::from(FAILED)
 }

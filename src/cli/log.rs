@@ -70,8 +70,10 @@ pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
 
 fn read_key(path: &Path) -> Result<Verifier, ExitCode> {
     let text = fs::read_to_string(path).map_err(|error| error.kind().to_string());
-    text.and_then(|text| text.trim_end().parse().map_err(|error: KeyError| error.to_string())).map_err(|why| {
-        eprintln!("{}: holds no public key of a log ({why})", path.display());
-        ExitCode::from(USAGE)
-    })
+    text.and_then(|text| text.trim_end().parse().map_err(|error: KeyError| error.to_string())).map_err(
+        |why| {
+            eprintln!("{}: holds no public key of a log ({why})", path.display());
+            ExitCode::from(USAGE)
+        },
+    )
 }

@@ -25,7 +25,7 @@ use super::{
     Recorded, merkle,
     note::Signer,
     publish::Publisher,
-    record::{Leaf, Position, Row},
+    record::{Leaf, LeafKind, Position, Row},
     recover::{Found, Segment, recover},
     seal::{Sealer, Work},
     storage::{DirStorage, Storage},
@@ -88,8 +88,8 @@ pub enum Error {
         /// Records there were.
         had: u64,
     },
-    /// More than 256 rows.
-    #[error("a chunk has more than 256 rows")]
+    /// More than 256 rows, or rows with a record that is no disclosure.
+    #[error("only a disclosure has rows, and at most 256 of them")]
     Rows,
     /// This write failed, as it did for all that shared it.
     #[error("the log cannot be written ({0})")]
@@ -320,7 +320,7 @@ impl Recorder {
 
     fn submit(&self, disclosure: Disclosure) -> Result<oneshot::Receiver<Result<Position, Error>>, Error> {
         let Disclosure { mut leaf, rows } = disclosure;
-        if rows.len() > MAX_ROWS {
+        if rows.len() > MAX_ROWS || (!rows.is_empty() && leaf.kind != LeafKind::Disclosure) {
             return Err(Error::Rows);
         }
         let mut salt = [0; 32];

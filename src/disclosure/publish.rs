@@ -47,7 +47,9 @@ impl Publisher {
         };
         // For whoever verifies the log later; keeping another copy of it is up to them.
         let key = format!("{}\n", site.signer.verifier());
-        if read_small(storage, PUBLIC_KEY, CHECKPOINT_BYTES).map_err(Error::Open)?.as_deref() != Some(key.as_bytes()) {
+        if read_small(storage, PUBLIC_KEY, CHECKPOINT_BYTES).map_err(Error::Open)?.as_deref()
+            != Some(key.as_bytes())
+        {
             let written = storage.put(&[(PUBLIC_KEY.into(), key.into_bytes())]);
             written.map_err(|error| Error::Write(error.kind()))?;
         }

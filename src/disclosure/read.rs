@@ -163,7 +163,12 @@ impl Reader {
     /// Shows each frame of the write-ahead log, as far as it is whole.
     fn tail(&self, show: &mut dyn FnMut(Position, &Frame)) -> io::Result<()> {
         for name in self.storage.list("wal")? {
-            let open = || Ok::<_, io::Error>(BufReader::with_capacity(256 * 1024, self.storage.open(&format!("wal/{name}"))?));
+            let open = || {
+                Ok::<_, io::Error>(BufReader::with_capacity(
+                    256 * 1024,
+                    self.storage.open(&format!("wal/{name}"))?,
+                ))
+            };
             let mut head = match open() {
                 // It went between being listed and being opened: its rows are in sealed files.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

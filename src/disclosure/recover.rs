@@ -79,9 +79,7 @@ pub(super) fn recover(storage: &dyn Storage, site: &Site) -> Result<Found, Error
     found.meet(&mut expected, "checkpoint")?;
     match expected.first() {
         None => Ok(found),
-        Some(checkpoint) => {
-            Err(Error::RolledBack { has: found.end.tree.size(), had: checkpoint.size })
-        }
+        Some(checkpoint) => Err(Error::RolledBack { has: found.end.tree.size(), had: checkpoint.size }),
     }
 }
 

@@ -56,7 +56,7 @@ impl Sealer {
         waiting: mpsc::Receiver<Work>,
         sealed: HashSet<([u8; 4], Date)>,
     ) -> io::Result<Self> {
-        let mut state = State { storage, recorder, sealed };
+        let mut state = State { storage, recorder, sealed, done: HashSet::new() };
         let thread = std::thread::Builder::new().name("disclosure-seal".into()).spawn(move || {
             let mut past = Vec::new();
             loop {
@@ -88,6 +88,8 @@ struct State {
     storage: Arc<dyn Storage>,
     recorder: Recorder,
     sealed: HashSet<([u8; 4], Date)>,
+    /// Segments the writer was told it may remove.
+    done: HashSet<String>,
 }
 
 /// Where the rows of a leaf stand.
@@ -97,11 +99,14 @@ struct Place {
     position: u64,
 }
 
+/// The places of each school's rows, by BRIN.
+type Schools = BTreeMap<[u8; 4], Vec<Place>>;
+
 impl State {
     fn seal(&mut self, past: &[Segment]) -> Result<(), Error> {
         let mut days: BTreeMap<Date, Vec<String>> = BTreeMap::new();
         for segment in past {
-            if let Some(day) = segment.day {
+            if let Some(day) = segment.day.filter(|_| !self.done.contains(&segment.name)) {
                 days.entry(day).or_default().push(segment.name.clone());
             }
         }
@@ -132,25 +137,26 @@ impl State {
                 }
             }
         }
-        if pending.is_empty() { self.recorder.sealed(segments.to_vec()) } else { Ok(()) }
+        if pending.is_empty() {
+            self.recorder.sealed(segments.to_vec())?;
+            self.done.extend(segments.iter().cloned());
+        }
+        Ok(())
     }
 
     /// Where the rows of each school stand, and the deliveries without outcome.
-    fn survey(
-        &self,
-        segments: &[String],
-    ) -> Result<(BTreeMap<[u8; 4], Vec<Place>>, HashSet<[u8; 8]>), Error> {
-        let mut schools: BTreeMap<[u8; 4], Vec<Place>> = BTreeMap::new();
+    fn survey(&self, segments: &[String]) -> Result<(Schools, HashSet<[u8; 8]>), Error> {
+        let mut schools = Schools::new();
         let mut pending = HashSet::new();
         for (segment, name) in segments.iter().enumerate() {
             self.scan(name, &mut |leaf, position, offset| {
-                match leaf.kind {
-                    LeafKind::Disclosure => drop(pending.insert(leaf.span_id)),
-                    LeafKind::Outcome => drop(pending.remove(&leaf.span_id)),
-                    _ => {}
-                }
-                if leaf.rows > 0 {
-                    schools.entry(leaf.brin()).or_default().push(Place { segment, offset, position });
+                if leaf.kind == LeafKind::Disclosure {
+                    pending.insert(leaf.span_id);
+                    if leaf.rows > 0 {
+                        schools.entry(leaf.brin()).or_default().push(Place { segment, offset, position });
+                    }
+                } else if leaf.kind == LeafKind::Outcome {
+                    pending.remove(&leaf.span_id);
                 }
             })?;
         }
@@ -161,8 +167,7 @@ impl State {
     fn scan(&self, name: &str, show: &mut dyn FnMut(&Leaf, u64, u64)) -> Result<(), Error> {
         let damaged = |offset| Error::Damaged { file: name.into(), offset };
         let open = || Ok(BufReader::with_capacity(256 * 1024, self.storage.open(name)?));
-        let Ok((first, link)) =
-            Scanner::beginning(&mut open().map_err(Error::Open)?).map_err(Error::Open)?
+        let Ok((first, link)) = Scanner::beginning(&mut open().map_err(Error::Open)?).map_err(Error::Open)?
         else {
             return Err(damaged(0));
         };
@@ -188,7 +193,8 @@ impl State {
         segments: &[String],
         places: &[Place],
     ) -> Result<(), Error> {
-        let brin_text = std::str::from_utf8(&brin).map_err(|_| Error::Open(io::ErrorKind::InvalidData.into()))?;
+        let brin_text =
+            std::str::from_utf8(&brin).map_err(|_| Error::Open(io::ErrorKind::InvalidData.into()))?;
         let mut built = None;
         let fill = &mut |out: &mut dyn io::Write| {
             let mut sealing = rowfile::Sealer::new(out, brin_text, day).map_err(io::Error::other)?;

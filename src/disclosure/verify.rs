@@ -164,6 +164,8 @@ struct Verification {
     deliveries: Deliveries,
     /// The checkpoint kept elsewhere, until the log has come to it.
     copy: Option<Checkpoint>,
+    /// Where the log has another root than the checkpoint kept elsewhere.
+    forked: Option<Position>,
     /// Leaves whose rows were not found, one for each school and day.
     absent: HashMap<([u8; 4], Date), Position>,
     seals: HashMap<([u8; 4], Date), (Hash, u32)>,
@@ -193,12 +195,13 @@ impl Verification {
         let verifier = match &against.key {
             Some(key) => key.clone(),
             None => {
-                let text = String::from_utf8(small(PUBLIC_KEY)?).map_err(|_| altered(PUBLIC_KEY))?;
-                text.trim_end().parse().map_err(|_| altered(PUBLIC_KEY))?
+                let text = String::from_utf8(small(PUBLIC_KEY)?).ok();
+                let line = text.as_deref().and_then(|text| text.strip_suffix('\n'));
+                line.and_then(|line| line.parse().ok()).ok_or_else(|| altered(PUBLIC_KEY))?
             }
         };
-        let checkpoint = Checkpoint::open(&note, std::slice::from_ref(&verifier))
-            .map_err(|_| altered("checkpoint"))?;
+        let checkpoint =
+            Checkpoint::open(&note, std::slice::from_ref(&verifier)).map_err(|_| altered("checkpoint"))?;
         let copy = match &against.copy {
             None => None,
             Some(path) => {
@@ -229,6 +232,7 @@ impl Verification {
             storage: DirStorage::read_only(directory),
             checkpoint,
             copy,
+            forked: None,
             reader,
             found: HashSet::new(),
             files: HashMap::new(),
@@ -284,9 +288,10 @@ impl Verification {
                 let mut positions = Vec::new();
                 let mut expected = |position: Position| {
                     let leaf = self.leaf(position)?;
-                    let own = leaf.brin() == code && day_of(leaf.end_ms) == day && leaf.rows > 0;
+                    let own = leaf.kind == LeafKind::Disclosure && leaf.brin() == code;
                     positions.push(position.0);
-                    own.then(|| ExpectedBlock::from(&leaf))
+                    let of_day = day_of(leaf.end_ms) == day && leaf.rows > 0;
+                    (own && of_day).then(|| ExpectedBlock::from(&leaf))
                 };
                 file.verify(&mut expected).map_err(|error| self.row_file(&path, &error))?;
                 self.found.extend(positions);
@@ -306,7 +311,15 @@ impl Verification {
             RowFileError::Foreign | RowFileError::Unknown(_) => FindingKind::Foreign,
             RowFileError::RowCount(_) => FindingKind::Missing,
             RowFileError::Foot => FindingKind::Torn,
-            _ => FindingKind::Altered,
+            RowFileError::Block(_)
+            | RowFileError::Head
+            | RowFileError::Index
+            | RowFileError::InnerRoot(_)
+            | RowFileError::Order(_)
+            | RowFileError::Read(_)
+            | RowFileError::SealRoot
+            | RowFileError::Unions(_)
+            | RowFileError::Write(_) => FindingKind::Altered,
         };
         self.finding(path, 0, error.position().unwrap_or(Position(0)), kind)
     }
@@ -320,7 +333,7 @@ impl Verification {
         };
         let mut end = self.beginning(&format!("wal/{oldest}"))?;
         let mut met = end.tree.size() == size && end.tree.root() == self.checkpoint.root;
-        self.meet_copy(&end.tree)?;
+        self.meet_copy(&end.tree);
         for name in &names {
             let path = format!("wal/{name}");
             if !is_segment(name) {
@@ -341,7 +354,7 @@ impl Verification {
                         return Err(self.finding(&path, at, position, damage.into()));
                     }
                     Step::Frame(frame) => {
-                        self.meet_copy(&end.tree)?;
+                        self.meet_copy(&end.tree);
                         if end.tree.size() == size {
                             met = end.tree.root() == self.checkpoint.root;
                         }
@@ -364,21 +377,24 @@ impl Verification {
             self.tiles()?;
             return Err(self.finding(&format!("wal/{oldest}"), 0, Position(0), FindingKind::Altered));
         }
+        if let Some(position) = self.forked {
+            // All of it fits together, and still it is not the log that was.
+            return Err(self.finding("checkpoint", 0, position, FindingKind::Foreign));
+        }
         Ok(end)
     }
 
     /// Holds the log against the checkpoint kept elsewhere, when it has come that far.
-    fn meet_copy(&mut self, tree: &Tree) -> Result<(), VerifyError> {
-        let Some(copy) = self.copy.take_if(|copy| copy.size <= tree.size()) else { return Ok(()) };
+    fn meet_copy(&mut self, tree: &Tree) {
+        let Some(copy) = self.copy.take_if(|copy| copy.size <= tree.size()) else { return };
         let root = if copy.size == tree.size() {
             Ok(tree.root())
         } else {
             let tiles = TileReader::new(self.checkpoint.size, |name: &str| read_tile(&self.storage, name));
             root_at(&tiles, copy.size)
         };
-        match root {
-            Ok(root) if root == copy.root => Ok(()),
-            _ => Err(self.finding("checkpoint", 0, Position(copy.size), FindingKind::Foreign)),
+        if !root.is_ok_and(|root| root == copy.root) {
+            self.forked = Some(Position(copy.size));
         }
     }
 
@@ -433,10 +449,8 @@ impl Verification {
             let position = Position(number * 256);
             let reader = TileReader::new(size, |name: &str| read_tile(&self.storage, name));
             let entries = reader.bundle(number).map_err(|error| {
-                let kind = match error.kind() {
-                    io::ErrorKind::NotFound => FindingKind::Missing,
-                    _ => FindingKind::Altered,
-                };
+                let gone = error.kind() == io::ErrorKind::NotFound;
+                let kind = if gone { FindingKind::Missing } else { FindingKind::Altered };
                 self.finding(&name.to_string(), 0, position, kind)
             })?;
             for (index, entry) in entries.iter().enumerate() {
@@ -454,9 +468,7 @@ impl Verification {
         match (wrong, tree.root() == self.checkpoint.root) {
             (None, true) => Ok(()),
             // The bundles are what was signed, so it is the tile.
-            (Some((tile, kind)), true) => {
-                Err(self.finding(&tile.to_string(), 0, first_of(tile), kind))
-            }
+            (Some((tile, kind)), true) => Err(self.finding(&tile.to_string(), 0, first_of(tile), kind)),
             (Some((tile, _)), false) => {
                 let position = self.first_difference(tile);
                 let bundle = TileName::of(TileKind::Entries, position.0 / 256, size);
@@ -500,13 +512,11 @@ impl Verification {
             if leaf.rows > 0 && leaf.kind == LeafKind::Disclosure && !found.contains(&position.0) {
                 absent.entry(key).or_insert(position);
             }
-            match leaf.kind {
-                LeafKind::DaySeal => {
-                    report.seals += 1;
-                    seals.insert((leaf.brin(), day_of(leaf.start_ms)), (leaf.inner_root, leaf.rows));
-                }
-                LeafKind::RetentionErase => erased.push(leaf.clone()),
-                _ => {}
+            if leaf.kind == LeafKind::DaySeal {
+                report.seals += 1;
+                seals.insert((leaf.brin(), day_of(leaf.start_ms)), (leaf.inner_root, leaf.rows));
+            } else if leaf.kind == LeafKind::RetentionErase {
+                erased.push(leaf.clone());
             }
             progress(position.0 + 1, total);
         });

@@ -25,7 +25,7 @@ use std::io::{self, Read};
 
 use super::{
     merkle::{self, Hash, Tree},
-    record::{Leaf, Position, Row},
+    record::{Leaf, LeafKind, Position, Row},
 };
 
 /// Segments are closed once they are this long, and when a day is over.
@@ -147,7 +147,10 @@ impl<R: Read> Scanner<R> {
             return Ok(Err(Damage::Torn));
         }
         let crc = u32::from_le_bytes(header[12..16].try_into().expect("four bytes"));
-        if header[..8] != *MAGIC || header[8..12] != FORMAT.to_le_bytes() || crc != crc32fast::hash(&header[16..]) {
+        if header[..8] != *MAGIC
+            || header[8..12] != FORMAT.to_le_bytes()
+            || crc != crc32fast::hash(&header[16..])
+        {
             return Ok(Err(Damage::Altered));
         }
         let first = u64::from_le_bytes(header[16..24].try_into().expect("eight bytes"));
@@ -227,8 +230,12 @@ impl<R: Read> Scanner<R> {
             }
         }
         let unions = rows.iter().fold((0, 0), |(r, w), row| (r | row.released, w | row.withheld));
-        let matches =
-            leaf.rows as usize == rows.len() && (rows.is_empty() || unions == (leaf.released, leaf.withheld));
+        // What other kinds of leaves count are not rows of their own.
+        let matches = if leaf.kind == LeafKind::Disclosure {
+            leaf.rows as usize == rows.len() && (rows.is_empty() || unions == (leaf.released, leaf.withheld))
+        } else {
+            rows.is_empty()
+        };
         matches.then_some(Frame { leaf, rows, start: 0, end: 0 })
     }
 }
@@ -258,7 +265,8 @@ pub(super) fn block_at(
         return Ok(None);
     }
     let (salt, rows) = body[Leaf::SIZE..].split_first_chunk::<SALT>().expect("checked above");
-    let rows = rows.chunks_exact(Row::SIZE).map(|row| Row::from_bytes(row.try_into().ok()?)).collect::<Option<_>>();
+    let rows =
+        rows.chunks_exact(Row::SIZE).map(|row| Row::from_bytes(row.try_into().ok()?)).collect::<Option<_>>();
     Ok(rows.map(|rows| (*salt, rows)))
 }
 
