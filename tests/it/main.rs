@@ -4,6 +4,7 @@
 mod canary; // planted values appear in nothing the process emits
 mod certs; // a recipient is known by its name, OIN or thumbprint
 mod commands; // init, check, minimise, preview, keys, log verify
+mod crash; // kill -9 under load
 mod documents; // golden documents, spellings, chunkings
 mod gateway; // the real binary, mutual TLS, a pupil administration that misbehaves
 mod home; // a working directory to test in
