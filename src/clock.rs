@@ -1,6 +1,6 @@
 //! What time it is. Everything that decides by the calendar takes a [`Clock`], so that a test can stand on any day.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::LazyLock};
 
 use jiff::{
     Timestamp,
@@ -21,8 +21,7 @@ pub trait Clock: Debug + Send + Sync {
 
     /// The day it is in the Netherlands: agreements begin and end at midnight there.
     fn today(&self) -> Date {
-        let amsterdam = amsterdam().expect("it is built in, and no configuration loads without it");
-        self.now().to_zoned(amsterdam).date()
+        self.now().to_zoned(zone()).date()
     }
 }
 
@@ -31,6 +30,13 @@ pub trait Clock: Debug + Send + Sync {
 pub fn amsterdam() -> Option<TimeZone> {
     const NAME: &str = "Europe/Amsterdam";
     TimeZone::get(NAME).or_else(|_| TimeZoneDatabase::bundled().get(NAME)).ok()
+}
+
+/// The same, looked up once: that reads a file.
+fn zone() -> TimeZone {
+    static ZONE: LazyLock<TimeZone> =
+        LazyLock::new(|| amsterdam().expect("it is built in, and no configuration loads without it"));
+    ZONE.clone()
 }
 
 /// The clock of the machine.
@@ -52,6 +58,18 @@ impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         self.0
     }
+}
+
+/// The day in the Netherlands of an instant in milliseconds since 1970.
+pub fn day_of(ms: u64) -> Date {
+    let instant = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    instant.unwrap_or(Timestamp::MAX).to_zoned(zone()).date()
+}
+
+/// The instant a day begins in the Netherlands, in milliseconds since 1970.
+pub fn day_start_ms(day: Date) -> u64 {
+    let start = day.to_zoned(zone()).map(|zoned| zoned.timestamp().as_millisecond());
+    start.ok().and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)
 }
 
 /// The first year of the school year it is: school years begin on 1 August.

@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::Clock,
-    decode,
-    keys::{IdentitySource, KeyRing},
+    decode, disclosure,
+    keys::{IdentitySource, KeyRing, NO_SCHOOL, Purpose},
     party::{CertificateMatch, PeerCertificate},
     policy::agreement::Agreements,
     problem::Problem,
@@ -41,6 +41,10 @@ pub struct Config {
     pub operations: Option<SocketAddr>,
     /// Host name under which pseudonyms stand.
     pub authority: String,
+    /// Name under which the log's checkpoints are signed.
+    pub origin: String,
+    /// Second place of the log's last checkpoint.
+    pub checkpoint_copy: PathBuf,
     /// Bounds.
     pub limits: Limits,
     /// Schools.
@@ -185,6 +189,16 @@ impl Config {
         file::load(path, clock)
     }
 
+    /// Where the log lives, and who signs for it.
+    pub fn log_site(&self) -> disclosure::Site {
+        let (_, seed) = self.keys.current(NO_SCHOOL, Purpose::Checkpoint).expect("loading makes sure of it");
+        disclosure::Site {
+            directory: self.data.clone(),
+            copy: self.checkpoint_copy.clone(),
+            signer: seed.signer(&self.origin).expect("loading checks the name"),
+        }
+    }
+
     /// The school of this BRIN.
     pub fn school(&self, brin: &str) -> Option<&Arc<School>> {
         self.schools.iter().find(|school| school.brin == brin)
@@ -256,6 +270,8 @@ mod tests {
             gateway: None,
             operations: None,
             authority: String::new(),
+            origin: String::new(),
+            checkpoint_copy: PathBuf::new(),
             limits: Limits::default(),
             schools: vec![
                 school("99DE", Some("03"), Some("sk-99DE")),

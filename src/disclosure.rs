@@ -5,18 +5,35 @@
 //! person. Inner *rows* of 64 bytes, one per person in a chunk, are bound to their leaf by a salted Merkle root, so
 //! that rows can be erased later and the leaf still verifies. Both go into one append-only file with one
 //! `fdatasync` for all exchanges that wait; see [`wal`] for the bytes on disk.
+//!
+//! For others to check the outer level, there are the formats of C2SP: the tree as files in [`tile`], commitments to it
+//! in [`checkpoint`], signed as a [`note`], and what one entry's reader gets in [`proof`].
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod audit;
+mod calendar;
+pub mod checkpoint;
 mod commit;
 pub mod merkle;
+pub mod note;
+pub mod proof;
+mod publish;
+mod read;
 mod record;
+mod recover;
+pub mod rollup;
+pub mod rowfile;
+mod seal;
+pub mod seal_proof;
 pub mod storage;
+pub mod tile;
 mod verify;
 pub mod wal;
 
-pub use commit::{Disclosure, Error, Log, Stats};
+pub use commit::{Disclosure, Error, Log, Site, Stats};
+pub use read::Reader;
 pub use record::{Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row, RowOutcome, Subject};
-pub use verify::{Finding, FindingKind, Report, VerifyError, read, verify};
+pub use verify::{Against, Finding, FindingKind, Report, VerifyError, verify};
 
 /// A `T` whose disclosure is on record. Only [`Log::record`] and its blocking twin make one.
 ///

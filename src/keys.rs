@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `<BRIN>.pseudonym.<epoch>.key` | root key of a school's pseudonyms |
 //! | `<BRIN>.log.<epoch>.key` | root key of what stands for persons in the log |
+//! | `checkpoint.<epoch>.key` | seed of the Ed25519 key that signs the log's checkpoints; one for all schools |
 //!
 //! Each is 64 lower-case hexadecimal digits and a newline: 32 random bytes, mode 0600. The highest epoch is current;
 //! older ones still open the tokens they made.
@@ -19,7 +20,10 @@ use std::{
 use ring::{hkdf, hmac, rand::SecureRandom};
 use zeroize::Zeroizing;
 
-use crate::problem::Problem;
+use crate::{
+    disclosure::note::{KeyError, Signer},
+    problem::Problem,
+};
 
 /// Which identifier of a person pseudonyms are made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -38,6 +42,8 @@ pub enum IdentitySource {
 /// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Purpose {
+    /// Signatures under checkpoints of the log; of no school.
+    Checkpoint,
     /// Handles and tags in the disclosure log.
     Log,
     /// Pseudonyms and tokens.
@@ -48,6 +54,7 @@ impl Purpose {
     /// Its name in a file name.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Checkpoint => "checkpoint",
             Self::Log => "log",
             Self::Pseudonym => "pseudonym",
         }
@@ -67,6 +74,15 @@ impl RootKey {
         self.0.as_slice()
     }
 
+    /// The signer whose seed this is, under the name of a log.
+    ///
+    /// # Errors
+    ///
+    /// When a log cannot have that name.
+    pub fn signer(&self, name: &str) -> Result<Signer, KeyError> {
+        Signer::new(name, self.0.clone())
+    }
+
     /// Eight hexadecimal digits that tell keys apart without telling the key: a wrong key that was restored shows.
     pub fn check_value(&self) -> String {
         let key = hmac::Key::new(hkdf::HKDF_SHA512.hmac_algorithm(), self.expose());
@@ -83,7 +99,7 @@ impl fmt::Debug for RootKey {
 /// What may be said of a key.
 #[derive(Debug, Clone)]
 pub struct KeyInfo {
-    /// The school.
+    /// The school; empty for a key of none.
     pub brin: String,
     /// What it is for.
     pub purpose: Purpose,
@@ -103,7 +119,8 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// Reads a directory of keys and checks that each of `schools` has both of its keys.
+    /// Reads a directory of keys and checks that the log has a key to sign with, and each of `schools` both of its
+    /// keys. With no schools, nothing has to be there.
     ///
     /// # Errors
     ///
@@ -132,7 +149,7 @@ impl KeyRing {
                 problems.push(Problem::new(
                     path,
                     "a key file of this name belongs to no school and purpose",
-                    "name it <BRIN>.pseudonym.<epoch>.key or <BRIN>.log.<epoch>.key, or remove it",
+                    "name it <BRIN>.pseudonym.<epoch>.key, <BRIN>.log.<epoch>.key or checkpoint.<epoch>.key, or remove it",
                 ));
                 continue;
             };
@@ -152,18 +169,25 @@ impl KeyRing {
                 }
             }
         }
-        for &brin in schools {
-            for purpose in [Purpose::Pseudonym, Purpose::Log] {
-                let damaged = problems.iter().any(|problem| {
-                    parse_name(&problem.file).is_some_and(|(b, p, _)| b == brin && p == purpose)
-                });
-                if ring.current(brin, purpose).is_none() && !damaged {
-                    problems.push(Problem::new(
-                        directory,
+        let own = schools.iter().flat_map(|&brin| [(brin, Purpose::Pseudonym), (brin, Purpose::Log)]);
+        let wanted = own.chain((!schools.is_empty()).then_some((NO_SCHOOL, Purpose::Checkpoint)));
+        for (brin, purpose) in wanted {
+            let damaged = problems
+                .iter()
+                .any(|problem| parse_name(&problem.file).is_some_and(|(b, p, _)| b == brin && p == purpose));
+            if ring.current(brin, purpose).is_none() && !damaged {
+                let (what, make) = match purpose {
+                    Purpose::Checkpoint => (
+                        "no key to sign the log with".to_owned(),
+                        "sluis keys new --purpose checkpoint".to_owned(),
+                    ),
+                    Purpose::Log | Purpose::Pseudonym => (
                         format!("no {} key for school {brin}", purpose.as_str()),
-                        format!("restore it from your backup, or make the first with `sluis keys new --school {brin}`"),
-                    ));
-                }
+                        format!("sluis keys new --school {brin} --purpose {}", purpose.as_str()),
+                    ),
+                };
+                let mend = format!("restore it from your backup, or make the first with `{make}`");
+                problems.push(Problem::new(directory, what, mend));
             }
         }
         // The map was a means to compare; its strings are keys.
@@ -189,23 +213,32 @@ impl KeyRing {
         &self.files
     }
 
+    /// The newest epoch of each key there is a file of, whether or not it can be read.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn newest(directory: &Path) -> io::Result<BTreeMap<(String, Purpose), u16>> {
+        let mut newest = BTreeMap::new();
+        for entry in fs::read_dir(directory)? {
+            if let Some((brin, purpose, epoch)) = parse_name(&entry?.path()) {
+                let kept = newest.entry((brin, purpose)).or_insert(epoch);
+                *kept = epoch.max(*kept);
+            }
+        }
+        Ok(newest)
+    }
+
     /// Makes the next key of a school for a purpose; epoch 1 when there is none yet.
     ///
     /// # Errors
     ///
     /// When the file cannot be written; an existing file is never overwritten.
     pub fn create(directory: &Path, brin: &str, purpose: Purpose) -> io::Result<PathBuf> {
-        let mut newest = 0;
-        for entry in fs::read_dir(directory)? {
-            if let Some((of, for_, epoch)) = parse_name(&entry?.path())
-                && of == brin
-                && for_ == purpose
-            {
-                newest = newest.max(epoch);
-            }
-        }
+        let newest = Self::newest(directory)?.get(&(brin.to_owned(), purpose)).copied().unwrap_or(0);
         let epoch = newest.checked_add(1).ok_or_else(|| io::Error::other("no epochs are left"))?;
-        let path = directory.join(format!("{brin}.{}.{epoch}.key", purpose.as_str()));
+        let school = if brin == NO_SCHOOL { String::new() } else { format!("{brin}.") };
+        let path = directory.join(format!("{school}{}.{epoch}.key", purpose.as_str()));
         let mut key = Zeroizing::new([0u8; 32]);
         ring::rand::SystemRandom::new()
             .fill(key.as_mut_slice())
@@ -219,17 +252,19 @@ impl KeyRing {
     }
 }
 
+/// Stands where a key of no school would have a BRIN.
+pub const NO_SCHOOL: &str = "";
+
 fn parse_name(path: &Path) -> Option<(String, Purpose, u16)> {
-    let mut parts = path.file_name()?.to_str()?.split('.');
-    let brin = parts.next()?;
-    let purpose = match parts.next()? {
-        "log" => Purpose::Log,
-        "pseudonym" => Purpose::Pseudonym,
+    let parts: Vec<&str> = path.file_name()?.to_str()?.split('.').collect();
+    let (brin, purpose, epoch) = match parts[..] {
+        ["checkpoint", epoch, "key"] => (NO_SCHOOL, Purpose::Checkpoint, epoch),
+        [brin, "log", epoch, "key"] if is_brin(brin) => (brin, Purpose::Log, epoch),
+        [brin, "pseudonym", epoch, "key"] if is_brin(brin) => (brin, Purpose::Pseudonym, epoch),
         _ => return None,
     };
-    let epoch = parts.next()?.parse().ok().filter(|&epoch| epoch > 0)?;
-    let shape = parts.next() == Some("key") && parts.next().is_none() && is_brin(brin);
-    shape.then(|| (brin.to_owned(), purpose, epoch))
+    let epoch = epoch.parse().ok().filter(|&epoch| epoch > 0)?;
+    Some((brin.to_owned(), purpose, epoch))
 }
 
 /// Two digits and two capitals.
@@ -308,13 +343,15 @@ mod tests {
     #[test]
     fn epochs_follow_one_another() {
         let dir = tempfile::tempdir().unwrap();
+        KeyRing::create(dir.path(), NO_SCHOOL, Purpose::Checkpoint).unwrap();
         for purpose in [Purpose::Pseudonym, Purpose::Log, Purpose::Pseudonym] {
             KeyRing::create(dir.path(), "99DE", purpose).unwrap();
         }
         let ring = KeyRing::load(dir.path(), &["99DE"]).unwrap();
         assert_eq!(ring.current("99DE", Purpose::Pseudonym).unwrap().0, 2);
         assert_eq!(ring.all("99DE", Purpose::Pseudonym).map(|(epoch, _)| epoch).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!(ring.list().len(), 3);
+        assert_eq!(ring.list().len(), 4);
+        assert_eq!(ring.current(NO_SCHOOL, Purpose::Checkpoint).unwrap().0, 1);
         assert!(ring.current("99DF", Purpose::Log).is_none());
     }
 
@@ -339,6 +376,7 @@ mod tests {
             "the same key",
             "belongs to no school",
             "no log key for school 99DF",
+            "no key to sign the log with",
             "is not a regular file",
             "no pseudonym key for school 99DH",
         ] {

@@ -22,6 +22,7 @@ use hyper::{
     body::Incoming,
     header::{CONTENT_TYPE, HeaderValue},
 };
+use jiff::civil::Date;
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -33,7 +34,7 @@ use crate::{
     clock::Clock,
     config::Config,
     decode::{self, decode},
-    disclosure::{self, Leaf, LeafKind, Log, Position, Row},
+    disclosure::{Against, Leaf, LeafKind, Log, Position, Reader, Subject, rowfile::Located, verify},
     gateway::Gateway,
     ingress::{
         Operation,
@@ -151,7 +152,7 @@ async fn demonstrate(arguments: &Arguments, home: &Path, clock: &Arc<dyn Clock>)
     tokio::spawn(serve(las, Some(tls), settings, handler, Arc::clone(&metrics), shutdown.clone()));
 
     let config = Config::load(&home.join("sluis.toml"), clock.as_ref()).map_err(problems)?;
-    let log = Log::open(&home.join("data"), Arc::clone(clock)).map_err(|error| Trouble(error.to_string()))?;
+    let log = Log::open(config.log_site(), Arc::clone(clock)).map_err(|error| Trouble(error.to_string()))?;
     let tls = config.gateway.as_ref().map(|gateway| Arc::clone(&gateway.tls));
     let tls = tls.ok_or_else(|| Trouble("the configuration has no gateway".into()))?;
     let agreements = config.agreements.all().to_vec();
@@ -359,20 +360,24 @@ fn withheld(before: &[Record], agreement: &crate::policy::agreement::Agreement, 
     println!("  Reden: {file} noemt deze velden niet, en wat niet genoemd is, blijft binnen.\n");
 }
 
-/// The records of the log, as they are on disk.
-fn log_entries(data: &Path) -> Result<Vec<(Position, Leaf, Vec<Row>)>, Trouble> {
-    let mut entries = Vec::new();
-    disclosure::read(data, &mut |_, _| {}, &mut |position, leaf, rows| {
-        entries.push((position, leaf.clone(), rows.to_vec()));
-    })
-    .map_err(|error| Trouble(error.to_string()))?;
+/// The log as it is on disk: its leaves, and the rows of the school.
+struct Entries {
+    leaves: Vec<(Position, Leaf)>,
+    rows: Vec<Located>,
+}
+
+fn log_entries(data: &Path) -> Result<Entries, Trouble> {
+    verify(data, &Against::default(), &mut |_, _| {}).map_err(|error| Trouble(error.to_string()))?;
+    let reader = Reader::open(data)?;
+    let mut entries = Entries { leaves: Vec::new(), rows: Vec::new() };
+    reader.leaves(Position(0), &mut |position, leaf| entries.leaves.push((position, leaf.clone())))?;
+    reader.rows("99DE", &(Date::MIN..=Date::MAX), None, &mut |row| entries.rows.push(row))?;
     Ok(entries)
 }
 
-fn show_log(entries: &[(Position, Leaf, Vec<Row>)]) {
-    let first = entries.iter().find(|(_, leaf, rows)| leaf.kind == LeafKind::Disclosure && !rows.is_empty());
-    let Some((position, leaf, rows)) = first else { return };
-    let row = &rows[0];
+fn show_log(entries: &Entries) {
+    let Some(Located { position, row, .. }) = entries.rows.first() else { return };
+    let Some((_, leaf)) = entries.leaves.iter().find(|(at, _)| at == position) else { return };
     println!(
         "Op schrift voor er een byte vertrok (logregel {}, transactie {}):",
         position.0,
@@ -397,7 +402,7 @@ fn check(
     before: &[Record],
     after: &[Vec<Record>; 2],
     pulled: &BTreeMap<&str, Pulled>,
-    entries: &[(Position, Leaf, Vec<Row>)],
+    entries: &Entries,
     pupils: usize,
 ) -> bool {
     let catalogue = catalogue();
@@ -422,11 +427,7 @@ fn check(
     };
     let (north, south) = (ids(&after[0]), ids(&after[1]));
     let distinct: std::collections::HashSet<_> = north.iter().chain(&south).collect();
-    let rows: usize = entries
-        .iter()
-        .filter(|(_, leaf, _)| leaf.kind == LeafKind::Disclosure)
-        .map(|(_, _, rows)| rows.iter().filter(|row| row.subject == disclosure::Subject::Leerling).count())
-        .sum();
+    let rows = entries.rows.iter().filter(|located| located.row.subject == Subject::Leerling).count();
     let numbers: std::collections::HashSet<&str> = secret.iter().copied().collect();
     let checks = [
         ("elke leerling kwam aan, bij beide leveranciers", north.len() == pupils && south.len() == pupils),
@@ -450,7 +451,8 @@ fn check(
         ("elke verstrekking staat per leerling op schrift", rows == 2 * pupils),
         (
             "het logboek is ongeschonden",
-            entries.iter().filter(|(_, leaf, _)| leaf.kind == LeafKind::Outcome).count() == SUPPLIERS.len(),
+            entries.leaves.iter().filter(|(_, leaf)| leaf.kind == LeafKind::Outcome).count()
+                == SUPPLIERS.len(),
         ),
     ];
     for (what, holds) in &checks {

@@ -13,7 +13,7 @@ use ring::rand::SecureRandom;
 use super::{FAILED, report};
 use crate::{
     clock::{Clock, school_year},
-    keys::{KeyRing, Purpose},
+    keys::{KeyRing, NO_SCHOOL, Purpose},
     problem::Problem,
     tls::DevelopmentCa,
 };
@@ -74,8 +74,10 @@ pub(super) fn write_all(directory: &Path, clock: &dyn Clock) -> io::Result<Devel
     put("certs/noordzee.key", &supplier.private_key, 0o600)?;
     put("secrets/99DE-las.toml", &authorisation("Sluis")?, 0o600)?;
     put("secrets/noordzee.toml", &authorisation("Noordzee")?, 0o600)?;
-    for purpose in [Purpose::Pseudonym, Purpose::Log] {
-        KeyRing::create(&directory.join("keys"), "99DE", purpose)?;
+    for (brin, purpose) in
+        [("99DE", Purpose::Pseudonym), ("99DE", Purpose::Log), (NO_SCHOOL, Purpose::Checkpoint)]
+    {
+        KeyRing::create(&directory.join("keys"), brin, purpose)?;
     }
     put("agreements/99DE-noordzee-rekenroute.toml", &this_year(AGREEMENT, clock), 0o644)?;
     put("sluis.toml", CONFIG, 0o644)?;

@@ -1,13 +1,17 @@
 //! `sluis keys`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Subcommand, ValueEnum};
 use serde::Deserialize;
 
 use super::{FAILED, USAGE, report};
 use crate::{
-    keys::{KeyRing, Purpose, is_brin},
+    keys::{KeyRing, NO_SCHOOL, Purpose, is_brin},
     problem::{Problem, toml_problem},
 };
 
@@ -15,16 +19,27 @@ use crate::{
 pub(super) enum Command {
     /// List the keys there are: school, purpose, epoch and check value, never the key
     List(Directory),
-    /// Make the next key of a school
+    /// Make the keys that a school has none of yet
     New {
         #[command(flatten)]
         directory: Directory,
-        /// BRIN of the school
-        #[arg(long)]
-        school: String,
-        /// What the key is for; both when left out
+        /// BRIN of the school; a key for checkpoints is of none
+        #[arg(long, required_unless_present = "purpose")]
+        school: Option<String>,
+        /// What the key is for; when left out: pseudonyms and the log
         #[arg(long, value_enum)]
         purpose: Option<PurposeWord>,
+    },
+    /// Make the next key: from then on each pupil has another pseudonym, or another handle in the log
+    Rotate {
+        #[command(flatten)]
+        directory: Directory,
+        /// BRIN of the school; a key for checkpoints is of none
+        #[arg(long)]
+        school: Option<String>,
+        /// What the key is for
+        #[arg(long, value_enum)]
+        purpose: PurposeWord,
     },
 }
 
@@ -37,6 +52,7 @@ pub(super) struct Directory {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum PurposeWord {
+    Checkpoint,
     Log,
     Pseudonym,
 }
@@ -75,7 +91,7 @@ pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
                 let file = key.file.display();
                 println!(
                     "{:6} {:10} {:>5}  {:8}  {file}",
-                    key.brin,
+                    if key.brin == NO_SCHOOL { "–" } else { key.brin.as_str() },
                     key.purpose.as_str(),
                     key.epoch,
                     key.check_value
@@ -83,25 +99,63 @@ pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
             }
         }
         Command::New { directory, school, purpose } => {
-            if !is_brin(school) {
-                eprintln!("--school: {school} is no BRIN; write two digits and two capitals, such as 99DE");
-                return Err(ExitCode::from(USAGE));
-            }
-            let directory = directory.path()?;
-            let purposes: &[Purpose] = match purpose {
-                None => &[Purpose::Pseudonym, Purpose::Log],
-                Some(PurposeWord::Log) => &[Purpose::Log],
-                Some(PurposeWord::Pseudonym) => &[Purpose::Pseudonym],
+            let mut wanted = match (purpose, school) {
+                (Some(purpose), school) => vec![owner(*purpose, school.as_deref())?],
+                (None, school) => vec![
+                    owner(PurposeWord::Pseudonym, school.as_deref())?,
+                    owner(PurposeWord::Log, school.as_deref())?,
+                    // The first school brings the key that signs the log.
+                    owner(PurposeWord::Checkpoint, None)?,
+                ],
             };
-            for &purpose in purposes {
-                let made = KeyRing::create(&directory, school, purpose).map_err(|error| {
-                    let what = format!("no key could be written ({})", error.kind());
-                    report(&[Problem::new(&directory, what, "make the directory, with mode 0700")]);
-                    ExitCode::from(FAILED)
-                })?;
-                println!("{}", made.display());
+            let directory = directory.path()?;
+            let there = KeyRing::newest(&directory).map_err(|error| unwritable(&directory, &error))?;
+            wanted.retain(|(brin, purpose)| !there.contains_key(&((*brin).to_owned(), *purpose)));
+            if wanted.is_empty() {
+                eprintln!("all of these keys are there; `sluis keys rotate` makes the next of one");
             }
+            make(&directory, &wanted)?;
+        }
+        Command::Rotate { directory, school, purpose } => {
+            make(&directory.path()?, &[owner(*purpose, school.as_deref())?])?;
+            eprintln!("in force after a reload; the old key stays, to open what it made");
         }
     }
     Ok(())
+}
+
+/// Whose key it is: one for checkpoints is of no school, any other of one.
+fn owner(purpose: PurposeWord, school: Option<&str>) -> Result<(&str, Purpose), ExitCode> {
+    let usage = |what: &str| {
+        eprintln!("{what}");
+        ExitCode::from(USAGE)
+    };
+    let purpose = match (purpose, school) {
+        (PurposeWord::Checkpoint, None) => return Ok((NO_SCHOOL, Purpose::Checkpoint)),
+        (PurposeWord::Checkpoint, Some(_)) => {
+            return Err(usage("--purpose checkpoint: a key of no school; leave out --school"));
+        }
+        (PurposeWord::Log, _) => Purpose::Log,
+        (PurposeWord::Pseudonym, _) => Purpose::Pseudonym,
+    };
+    match school {
+        Some(brin) if is_brin(brin) => Ok((brin, purpose)),
+        Some(_) => Err(usage("--school: no BRIN; write two digits and two capitals, such as 99DE")),
+        None => Err(usage("--school is missing: the BRIN of the school the key is for")),
+    }
+}
+
+fn make(directory: &Path, wanted: &[(&str, Purpose)]) -> Result<(), ExitCode> {
+    for &(brin, purpose) in wanted {
+        let made =
+            KeyRing::create(directory, brin, purpose).map_err(|error| unwritable(directory, &error))?;
+        println!("{}", made.display());
+    }
+    Ok(())
+}
+
+fn unwritable(directory: &Path, error: &io::Error) -> ExitCode {
+    let what = format!("no key could be written ({})", error.kind());
+    report(&[Problem::new(directory, what, "make the directory, with mode 0700")]);
+    ExitCode::from(FAILED)
 }

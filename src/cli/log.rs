@@ -1,11 +1,19 @@
 //! `sluis log`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Subcommand;
 
-use super::progress::Bar;
-use crate::disclosure::{VerifyError, verify};
+use super::{USAGE, progress::Bar};
+use crate::disclosure::{
+    Against, VerifyError,
+    note::{KeyError, Verifier},
+    verify,
+};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -13,24 +21,36 @@ pub(super) enum Command {
     Verify {
         /// Folder of the log: `data` of the configuration
         data_dir: PathBuf,
+        /// A file with the public key it must be signed with; the log.vkey in the folder when left out
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// A checkpoint kept elsewhere, all of which the log must still hold: `log.copy` of the configuration
+        #[arg(long, value_name = "FILE")]
+        copy: Option<PathBuf>,
     },
 }
 
 pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
-    let Command::Verify { data_dir } = command;
+    let Command::Verify { data_dir, key, copy } = command;
+    let key = key.as_deref().map(read_key).transpose()?;
+    let against = Against { key, copy: copy.clone() };
     let bar = Bar::new("verifying");
-    let verified = verify(data_dir, &mut |done, total| bar.set(done, total));
+    let verified = verify(data_dir, &against, &mut |done, total| bar.set(done, total));
     bar.finish();
     match verified {
         Ok(report) => {
             println!("{}: intact", data_dir.display());
             println!("  {} records, {} rows, {} deliveries", report.leaves, report.rows, report.deliveries);
+            if report.seals + report.erased > 0 {
+                println!("  {} days of schools sealed, {} rows erased", report.seals, report.erased);
+            }
             if report.unknown_outcomes + report.open > 0 {
                 let (unknown, open) = (report.unknown_outcomes, report.open);
                 println!(
                     "  {unknown} deliveries with unknown outcome, {open} without one yet: they count as disclosed"
                 );
             }
+            println!("  {} signed the first {}", report.origin, report.signed);
             println!("  root {}", report.root);
             Ok(())
         }
@@ -46,4 +66,14 @@ pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
             Err(ExitCode::from(error.exit_code()))
         }
     }
+}
+
+fn read_key(path: &Path) -> Result<Verifier, ExitCode> {
+    let text = fs::read_to_string(path).map_err(|error| error.kind().to_string());
+    text.and_then(|text| text.trim_end().parse().map_err(|error: KeyError| error.to_string())).map_err(
+        |why| {
+            eprintln!("{}: holds no public key of a log ({why})", path.display());
+            ExitCode::from(USAGE)
+        },
+    )
 }

@@ -122,7 +122,7 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
         ExitCode::from(FAILED)
     };
     let asked = feed.asked(&config)?;
-    let open_log = || Log::open(&config.data, Arc::clone(clock));
+    let open_log = || Log::open(config.log_site(), Arc::clone(clock));
     let delivery = Delivery::decide(&config, &asked, clock).map_err(|reason| {
         // A refusal by policy is on record too. If it cannot be, it is refused all the same.
         let recorded = open_log().and_then(|log| log.note_blocking(asked.refusal(clock.as_ref())));

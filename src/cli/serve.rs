@@ -44,7 +44,7 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         .max_blocking_threads(config.limits.exchanges * 2 + 16)
         .build()
         .map_err(|error| fail(format!("the runtime cannot be started ({})", error.kind())))?;
-    let log = Log::open(&config.data, Arc::clone(clock))
+    let log = Log::open(config.log_site(), Arc::clone(clock))
         .map_err(|error| fail(format!("{}: {error}", config.data.display())))?;
     let registry = Registry::new();
     let metrics = Metrics::new(&registry).map_err(|_| fail("metrics cannot be registered".into()))?;

@@ -35,6 +35,8 @@ struct File {
     review: Option<FileListener>,
     operations: Option<FileListener>,
     #[serde(default)]
+    log: FileLog,
+    #[serde(default)]
     pseudonym: FilePseudonym,
     #[serde(default)]
     limits: FileLimits,
@@ -57,6 +59,13 @@ struct FileGateway {
 #[serde(deny_unknown_fields)]
 struct FileListener {
     listen: Spanned<SocketAddr>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct FileLog {
+    origin: Option<Spanned<String>>,
+    copy: Option<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]
@@ -243,6 +252,7 @@ impl Check<'_> {
             limits.into_limits()
         };
         let authority = self.authority(&file.pseudonym);
+        let origin = self.origin(&file.log, &authority);
         let mut seen = HashSet::new();
         for listen in [
             file.gateway.as_ref().map(|gateway| &gateway.listen),
@@ -290,6 +300,8 @@ impl Check<'_> {
             gateway: gateway?,
             operations: file.operations.map(|operations| operations.listen.into_inner()),
             authority,
+            origin,
+            checkpoint_copy: self.base.join(file.log.copy.unwrap_or_else(|| file.keys.join("checkpoint"))),
             limits,
             schools,
             recipients,
@@ -310,6 +322,18 @@ impl Check<'_> {
             self.wrong(authority.span(), what, "write a host name of your own");
         }
         name
+    }
+
+    /// The name of the log: c2sp.org/signed-note allows neither white space nor a plus sign in it.
+    fn origin(&mut self, log: &FileLog, authority: &str) -> String {
+        let Some(origin) = &log.origin else { return format!("{authority}/log") };
+        let name = origin.get_ref();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'/');
+        if !(1..=128).contains(&name.len()) || !name.bytes().all(plain) {
+            let mend = "write a name without scheme, such as sluis.example/log";
+            self.wrong(origin.span(), "the origin is no name for a log", mend);
+        }
+        name.clone()
     }
 
     fn gateway(&mut self, gateway: &FileGateway) -> Option<Gateway> {

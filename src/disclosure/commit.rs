@@ -1,13 +1,13 @@
 //! One writer, one `fdatasync` for all that wait.
 //!
 //! Callers hand their records to the writer's thread and wait. The writer takes all that is there, appends it in one
-//! write, syncs once, and only then answers. After a failed write or sync nobody knows what is on disk: the log is
-//! poisoned, and every call fails until the process starts anew and has read the log.
+//! write, syncs once, and only then answers. A few seconds later at most it puts the leaves into tiles and signs a
+//! checkpoint. After a failed write or sync nobody knows what is on disk: the log is poisoned, and every call fails
+//! until the process starts anew and has read the log.
 
 use std::{
-    collections::HashMap,
     io,
-    path::Path,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -17,23 +17,40 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::civil::Date;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::oneshot;
 
 use super::{
     Recorded, merkle,
-    record::{Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row},
-    storage::{DirStorage, Storage, is_segment},
-    wal::{Damage, End, HEADER, Head, MAX_ROWS, SEGMENT_BYTES, Scanner, Step, segment_name},
+    note::Signer,
+    publish::Publisher,
+    record::{Leaf, LeafKind, Position, Row},
+    recover::{Found, Segment, recover},
+    seal::{Sealer, Work},
+    storage::{DirStorage, Storage},
+    wal::{End, HEADER, MAX_ROWS, SEGMENT_BYTES, segment_name},
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, day_of};
 
-/// The head is written at most so long after a commit.
-const HEAD_AFTER: Duration = Duration::from_secs(1);
+/// A checkpoint is signed at most so long after a commit.
+const PUBLISH_AFTER: Duration = Duration::from_secs(5);
 /// A batch is closed once it has so many bytes.
 const BATCH_BYTES: usize = 1024 * 1024;
 /// Records that may wait for the writer.
 const QUEUE: usize = 1024;
+
+/// Where a log lives, and who signs for it.
+#[derive(Debug)]
+pub struct Site {
+    /// Its folder.
+    pub directory: PathBuf,
+    /// The file that holds the last checkpoint a second time, outside the folder: a log that was put back from a
+    /// backup is behind it.
+    pub copy: PathBuf,
+    /// Signs its checkpoints; its name is that of the log.
+    pub signer: Signer,
+}
 
 /// Why something is not on record. Nothing that was to leave may leave.
 #[derive(Debug, thiserror::Error)]
@@ -44,11 +61,14 @@ pub enum Error {
         "the log is damaged in {file} at byte {offset}; run `sluis log verify` and restore it from a copy"
     )]
     Damaged {
-        /// The segment.
+        /// The file.
         file: String,
         /// Where in it.
         offset: u64,
     },
+    /// The copy of the checkpoint is of another log, or signed by another key.
+    #[error("the copy of the checkpoint is of another log; give each log a copy of its own (log.copy)")]
+    ForeignCopy,
     /// Another process has the log open.
     #[error("another sluis process has the log open; stop it first, or use another data directory")]
     Locked,
@@ -58,8 +78,18 @@ pub enum Error {
     /// An earlier write failed.
     #[error("an earlier write to the log failed; free or mend the disk and restart sluis")]
     Poisoned,
-    /// More than 256 rows.
-    #[error("a chunk has more than 256 rows")]
+    /// The log has fewer records than the copy of its checkpoint says.
+    #[error(
+        "the log has {has} records and had {had}: it was put back from an older copy; put back the newest one"
+    )]
+    RolledBack {
+        /// Records there are.
+        has: u64,
+        /// Records there were.
+        had: u64,
+    },
+    /// More than 256 rows, or rows with a record that is no disclosure.
+    #[error("only a disclosure has rows, and at most 256 of them")]
     Rows,
     /// This write failed, as it did for all that shared it.
     #[error("the log cannot be written ({0})")]
@@ -101,6 +131,12 @@ struct Request {
     answer: oneshot::Sender<Result<Position, Error>>,
 }
 
+enum Job {
+    Record(Box<Request>),
+    /// Segments whose rows are in sealed files.
+    Sealed(Vec<String>),
+}
+
 /// The log, open for writing. Clones share it.
 #[derive(Clone)]
 pub struct Log {
@@ -108,10 +144,16 @@ pub struct Log {
 }
 
 struct Inner {
-    queue: Mutex<Option<mpsc::SyncSender<Request>>>,
+    recorder: Recorder,
+    sealer: Mutex<Option<Sealer>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Hands records to the writer.
+#[derive(Clone)]
+pub(super) struct Recorder {
+    queue: Arc<Mutex<Option<mpsc::SyncSender<Job>>>>,
     counters: Arc<Counters>,
-    random: SystemRandom,
 }
 
 impl Drop for Inner {
@@ -122,7 +164,9 @@ impl Drop for Inner {
 
 impl Inner {
     fn close(&self) {
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // The sealer first: what it is at still has to be recorded.
+        drop(self.sealer.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.recorder.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             // A writer that panicked has poisoned itself; there is nothing left to tell anyone.
@@ -135,16 +179,17 @@ impl Log {
     /// Opens the log in a folder, making it when there is none.
     ///
     /// What a crash left behind is put in order: a torn record at the very end is cut off, and deliveries without
-    /// an outcome get one that says unknown; both are recorded.
+    /// an outcome get one that says unknown; both are recorded. Days that are over are sealed in the background.
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`], [`Error::Damaged`] for any other damage, [`Error::Open`] and [`Error::Write`].
-    pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let storage = DirStorage::open(directory).map_err(|error| {
+    /// [`Error::Locked`], [`Error::Damaged`] for any other damage, [`Error::RolledBack`], [`Error::ForeignCopy`],
+    /// [`Error::Open`] and [`Error::Write`].
+    pub fn open(site: Site, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let storage = DirStorage::open(&site.directory).map_err(|error| {
             if error.kind() == io::ErrorKind::WouldBlock { Error::Locked } else { Error::Open(error) }
         })?;
-        Self::open_on(Box::new(storage), &clock)
+        Self::open_on(Arc::new(storage), site, clock)
     }
 
     /// Opens the log on a storage.
@@ -152,43 +197,43 @@ impl Log {
     /// # Errors
     ///
     /// As [`Log::open`].
-    pub fn open_on(mut storage: Box<dyn Storage>, clock: &Arc<dyn Clock>) -> Result<Self, Error> {
-        let found = recover(storage.as_mut())?;
+    pub fn open_on(storage: Arc<dyn Storage>, site: Site, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let mut found = recover(storage.as_ref(), &site)?;
+        let opening = found.opening();
+        let Found { end, length, last_ms, segments, sealed, publisher, .. } = found;
         let counters = Arc::new(Counters::default());
+        let (sealer, work) = mpsc::channel();
         let mut writer = Writer {
-            storage,
-            end: found.end,
-            length: found.length,
+            storage: Arc::clone(&storage),
+            clock: Arc::clone(&clock),
+            end,
+            length,
+            segments,
+            last_ms,
             buffer: Vec::new(),
             counters: Arc::clone(&counters),
-            head_due: None,
+            publisher,
+            site,
+            publish_due: None,
+            sealer: sealer.clone(),
         };
-        let now = clock.now_ms();
-        let mut opening = Vec::new();
-        if found.cut > 0 {
-            let mut leaf = Leaf::new(LeafKind::Recovery);
-            leaf.released = found.cut;
-            opening.push(leaf);
-        }
-        opening.extend(found.open.into_values().map(|(leaf, chunks)| unknown_outcome(&leaf, chunks)));
-        opening.push(Leaf::new(LeafKind::Start));
-        for leaf in &mut opening {
-            (leaf.start_ms, leaf.end_ms) = (now, now);
-        }
-        writer.commit_leaves(&opening).map_err(|error| Error::Write(error.kind()))?;
-        writer.write_head().map_err(|error| Error::Write(error.kind()))?;
+        let failed = |error: io::Error| Error::Write(error.kind());
+        writer.commit_leaves(&opening).map_err(failed)?;
+        writer.publish().map_err(failed)?;
+        writer.announce(day_of(writer.last_ms));
 
         let (queue, waiting) = mpsc::sync_channel(QUEUE);
         let writer = std::thread::Builder::new()
             .name("disclosure-log".into())
             .spawn(move || writer.run(&waiting))
             .map_err(Error::Open)?;
+        let recorder = Recorder { queue: Arc::new(Mutex::new(Some(queue))), counters };
+        let sealer = Sealer::start(storage, recorder.clone(), sealer, work, sealed).map_err(Error::Open)?;
         Ok(Self {
             inner: Arc::new(Inner {
-                queue: Mutex::new(Some(queue)),
+                recorder,
+                sealer: Mutex::new(Some(sealer)),
                 writer: Mutex::new(Some(writer)),
-                counters,
-                random: SystemRandom::new(),
             }),
         })
     }
@@ -199,7 +244,7 @@ impl Log {
     ///
     /// When it is not; the payload is gone then.
     pub async fn record<T>(&self, disclosure: Disclosure, payload: T) -> Result<Recorded<T>, Error> {
-        let answer = self.submit(disclosure)?;
+        let answer = self.inner.recorder.submit(disclosure)?;
         let position = answer.await.map_err(|_| Error::Poisoned)??;
         Ok(Recorded { position, payload })
     }
@@ -210,8 +255,7 @@ impl Log {
     ///
     /// As [`Log::record`].
     pub fn record_blocking<T>(&self, disclosure: Disclosure, payload: T) -> Result<Recorded<T>, Error> {
-        let answer = self.submit(disclosure)?;
-        let position = answer.blocking_recv().map_err(|_| Error::Poisoned)??;
+        let position = self.inner.recorder.record_blocking(disclosure)?;
         Ok(Recorded { position, payload })
     }
 
@@ -235,12 +279,12 @@ impl Log {
 
     /// Whether the next record has a chance.
     pub fn is_writable(&self) -> bool {
-        !self.inner.counters.poisoned.load(Ordering::Acquire)
+        self.inner.recorder.is_writable()
     }
 
     /// What has been done so far.
     pub fn stats(&self) -> Stats {
-        let counters = &self.inner.counters;
+        let counters = &self.inner.recorder.counters;
         Stats {
             commits: counters.commits.load(Ordering::Relaxed),
             records: counters.records.load(Ordering::Relaxed),
@@ -248,20 +292,41 @@ impl Log {
         }
     }
 
-    /// Writes what waits, and the head. Later records fail.
+    /// Writes what waits, and a checkpoint. Later records fail.
     pub fn close(&self) {
         self.inner.close();
+    }
+}
+
+impl Recorder {
+    fn is_writable(&self) -> bool {
+        !self.counters.poisoned.load(Ordering::Acquire)
+    }
+
+    pub(super) fn record_blocking(&self, disclosure: Disclosure) -> Result<Position, Error> {
+        self.submit(disclosure)?.blocking_recv().map_err(|_| Error::Poisoned)?
+    }
+
+    /// Says that these segments are no longer needed for their rows.
+    pub(super) fn sealed(&self, segments: Vec<String>) -> Result<(), Error> {
+        self.send(Job::Sealed(segments))
+    }
+
+    fn send(&self, job: Job) -> Result<(), Error> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let queue = queue.filter(|_| self.is_writable()).ok_or(Error::Poisoned)?;
+        queue.send(job).map_err(|_| Error::Poisoned)
     }
 
     fn submit(&self, disclosure: Disclosure) -> Result<oneshot::Receiver<Result<Position, Error>>, Error> {
         let Disclosure { mut leaf, rows } = disclosure;
-        if rows.len() > MAX_ROWS {
+        if rows.len() > MAX_ROWS || (!rows.is_empty() && leaf.kind != LeafKind::Disclosure) {
             return Err(Error::Rows);
         }
         let mut salt = [0; 32];
         let mut bytes = Vec::with_capacity(rows.len() * Row::SIZE);
         if !rows.is_empty() {
-            self.inner.random.fill(&mut salt).map_err(|_| Error::Write(io::ErrorKind::Other))?;
+            SystemRandom::new().fill(&mut salt).map_err(|_| Error::Write(io::ErrorKind::Other))?;
             (leaf.released, leaf.withheld) = (0, 0);
             for row in &rows {
                 leaf.released |= row.released;
@@ -269,160 +334,48 @@ impl Log {
                 bytes.extend_from_slice(&row.to_bytes());
             }
             leaf.inner_root = merkle::inner_root(&salt, bytes.chunks_exact(Row::SIZE));
+            leaf.rows = u32::try_from(rows.len()).expect("at most 256");
         }
-        leaf.rows = u32::try_from(rows.len()).expect("at most 256");
         let (answer, receiver) = oneshot::channel();
-        let queue = self.inner.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let queue = queue.filter(|_| self.is_writable()).ok_or(Error::Poisoned)?;
-        queue.send(Request { leaf, salt, rows: bytes, answer }).map_err(|_| Error::Poisoned)?;
+        self.send(Job::Record(Box::new(Request { leaf, salt, rows: bytes, answer })))?;
         Ok(receiver)
     }
 }
 
-fn unknown_outcome(delivery: &Leaf, chunks: u32) -> Leaf {
-    let mut leaf = delivery.clone();
-    leaf.kind = LeafKind::Outcome;
-    leaf.rows = 0;
-    (leaf.chunk, leaf.flags) = (0, delivery.flags & Leaf::INBOUND);
-    leaf.payload_mac = [0; 16];
-    leaf.with_outcome(Outcome { status: OutcomeStatus::Unknown, http_status: 0, chunks, bytes: 0 })
-}
-
-/// What was on disk.
-struct Found {
-    end: End,
-    /// Length of the open segment; none when one has to be made.
-    length: Option<u64>,
-    /// Bytes cut off a torn end.
-    cut: u64,
-    /// Deliveries without outcome: first leaf and number of chunks.
-    open: HashMap<[u8; 8], (Leaf, u32)>,
-}
-
-fn recover(storage: &mut dyn Storage) -> Result<Found, Error> {
-    let segments = storage.segments().map_err(Error::Open)?;
-    let mut end = End::default();
-    let mut open: HashMap<[u8; 8], (Leaf, u32)> = HashMap::new();
-    let mut length = None;
-    let mut cut = 0;
-    let head = read_head(storage)?;
-    for (index, name) in segments.iter().enumerate() {
-        let newest = index + 1 == segments.len();
-        let damaged = |offset| Error::Damaged { file: name.clone(), offset };
-        if !is_segment(name) {
-            return Err(damaged(0));
-        }
-        let source = io::BufReader::with_capacity(256 * 1024, storage.read(name).map_err(Error::Open)?);
-        let mut scanner = match Scanner::open(source, &end).map_err(Error::Open)? {
-            Ok(scanner) => scanner,
-            // The crash came between making the segment and writing its header.
-            Err(Damage::Torn) if newest => {
-                storage.resume(name, 0).map_err(|error| Error::Write(error.kind()))?;
-                length = Some(0);
-                break;
-            }
-            Err(_) => return Err(damaged(0)),
-        };
-        let mut good = HEADER as u64;
-        loop {
-            match scanner.step(&mut end).map_err(Error::Open)? {
-                Step::End => break,
-                Step::Frame(frame) => {
-                    good = frame.end;
-                    note_delivery(&mut open, frame.leaf);
-                }
-                Step::Damaged(Damage::Torn, at) if newest => {
-                    cut = file_length(storage, name)?.saturating_sub(at);
-                    break;
-                }
-                Step::Damaged(_, at) => return Err(damaged(at)),
-            }
-        }
-        if newest {
-            storage.resume(name, good).map_err(|error| Error::Write(error.kind()))?;
-            length = Some(good);
-        }
-    }
-    if let Some(head) = head {
-        let lost = end.tree.size() < head.size
-            || (end.tree.size() == head.size && (end.tree.root() != head.root || end.link != head.link));
-        if lost {
-            return Err(Error::Damaged {
-                file: segments.last().cloned().unwrap_or_else(|| "wal".into()),
-                offset: 0,
-            });
-        }
-    }
-    Ok(Found { end, length, cut, open })
-}
-
-fn read_head(storage: &dyn Storage) -> Result<Option<Head>, Error> {
-    use io::Read;
-    match storage.read("head") {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::Open(error)),
-        Ok(source) => {
-            let mut text = Vec::new();
-            source.take(4096).read_to_end(&mut text).map_err(Error::Open)?;
-            match Head::parse(&text) {
-                Some(head) => Ok(Some(head)),
-                None => Err(Error::Damaged { file: "head".into(), offset: 0 }),
-            }
-        }
-    }
-}
-
-fn file_length(storage: &dyn Storage, name: &str) -> Result<u64, Error> {
-    io::copy(&mut storage.read(name).map_err(Error::Open)?, &mut io::sink()).map_err(Error::Open)
-}
-
-fn note_delivery(open: &mut HashMap<[u8; 8], (Leaf, u32)>, leaf: Leaf) {
-    match leaf.kind {
-        LeafKind::Disclosure => open.entry(leaf.span_id).or_insert((leaf, 0)).1 += 1,
-        LeafKind::Outcome => drop(open.remove(&leaf.span_id)),
-        LeafKind::AgreementActivated
-        | LeafKind::DaySeal
-        | LeafKind::KeyEpoch
-        | LeafKind::LogRead
-        | LeafKind::Notice
-        | LeafKind::Recovery
-        | LeafKind::RetentionErase
-        | LeafKind::ReviewAttestation
-        | LeafKind::RollUp
-        | LeafKind::Start
-        | LeafKind::Withheld => {}
-    }
-}
-
 struct Writer {
-    storage: Box<dyn Storage>,
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
     end: End,
     length: Option<u64>,
+    segments: Vec<Segment>,
+    /// When the last record was made. Positions and times go the same way, whatever the clock does.
+    last_ms: u64,
     buffer: Vec<u8>,
     counters: Arc<Counters>,
-    head_due: Option<Instant>,
+    publisher: Publisher,
+    site: Site,
+    publish_due: Option<Instant>,
+    sealer: mpsc::Sender<Work>,
 }
 
 impl Writer {
-    fn run(mut self, waiting: &mpsc::Receiver<Request>) {
+    fn run(mut self, waiting: &mpsc::Receiver<Job>) {
         loop {
-            let first = match self.head_due {
+            let first = match self.publish_due {
                 None => waiting.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(due) => waiting.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
-            match first {
-                Ok(first) => {
-                    if !self.commit(first, waiting) {
-                        return;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+            let done = match first {
+                Ok(Job::Record(first)) => self.commit(*first, waiting),
+                Ok(Job::Sealed(segments)) => self.drop_segments(&segments).is_ok(),
+                Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => {
-                    let _ = self.write_head();
+                    let _ = self.publish();
                     return;
                 }
-            }
-            if self.head_due.is_some_and(|due| due <= Instant::now()) && self.write_head().is_err() {
+            };
+            let due = self.publish_due.is_some_and(|due| due <= Instant::now());
+            if !done || (due && self.publish().is_err()) {
                 self.counters.poisoned.store(true, Ordering::Release);
                 return;
             }
@@ -430,34 +383,31 @@ impl Writer {
     }
 
     /// Commits all that waits. False when the log is poisoned.
-    fn commit(&mut self, first: Request, waiting: &mpsc::Receiver<Request>) -> bool {
-        let mut batch = Vec::new();
+    fn commit(&mut self, first: Request, waiting: &mpsc::Receiver<Job>) -> bool {
+        let mut batch = vec![first];
         let mut bytes = 0;
-        let mut next = Some(first);
-        while let Some(request) = next {
-            bytes += request.rows.len() + Leaf::SIZE;
-            batch.push(request);
-            next = if bytes < BATCH_BYTES { waiting.try_recv().ok() } else { None };
+        let mut sealed = Vec::new();
+        while bytes < BATCH_BYTES {
+            match waiting.try_recv() {
+                Ok(Job::Record(request)) => {
+                    bytes += request.rows.len() + Leaf::SIZE;
+                    batch.push(*request);
+                }
+                Ok(Job::Sealed(segments)) => sealed.extend(segments),
+                Err(_) => break,
+            }
         }
-        let before = self.end.clone();
-        let positions: Vec<_> = batch
-            .iter()
-            .map(|request| {
-                let position = self.end.next();
-                self.end.frame(&request.leaf, &request.salt, &request.rows, &mut self.buffer);
-                position
-            })
-            .collect();
-        let written = self.write(&before);
-        let rows: usize = batch.iter().map(|request| request.rows.len() / Row::SIZE).sum();
-        match written {
-            Ok(()) => {
-                self.counters.commits.fetch_add(1, Ordering::Relaxed);
-                self.counters.records.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        let written = self.write(batch.iter_mut().map(|request| {
+            let Request { leaf, salt, rows, .. } = request;
+            (leaf, &*salt, rows.as_slice())
+        }));
+        match written.and_then(|first| self.drop_segments(&sealed).map(|()| first)) {
+            Ok(first) => {
+                let rows: usize = batch.iter().map(|request| request.rows.len() / Row::SIZE).sum();
                 self.counters.rows.fetch_add(rows as u64, Ordering::Relaxed);
-                for (request, position) in batch.into_iter().zip(positions) {
+                for (request, position) in batch.into_iter().zip(first.0..) {
                     // Whoever asked may have gone away; its record stays, and start-up calls it unknown.
-                    let _ = request.answer.send(Ok(position));
+                    let _ = request.answer.send(Ok(Position(position)));
                 }
                 true
             }
@@ -471,40 +421,89 @@ impl Writer {
         }
     }
 
-    fn commit_leaves(&mut self, leaves: &[Leaf]) -> io::Result<()> {
-        let before = self.end.clone();
-        for leaf in leaves {
-            self.end.frame(leaf, &[0; 32], &[], &mut self.buffer);
-        }
-        self.write(&before)?;
-        self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        self.counters.records.fetch_add(leaves.len() as u64, Ordering::Relaxed);
-        Ok(())
+    fn commit_leaves(&mut self, leaves: &[Leaf]) -> io::Result<Position> {
+        let mut leaves = leaves.to_vec();
+        self.write(leaves.iter_mut().map(|leaf| (leaf, &[0; 32], [].as_slice())))
     }
 
-    /// Appends the buffer, in a new segment when the open one is full, and syncs.
-    fn write(&mut self, before: &End) -> io::Result<()> {
-        let frames = std::mem::take(&mut self.buffer);
-        if self.length.is_none_or(|length| length >= SEGMENT_BYTES) {
-            self.storage.create(&segment_name(before.next()))?;
-            self.length = Some(0);
-        }
-        if self.length == Some(0) {
-            self.storage.append(&before.header())?;
-            self.length = Some(HEADER as u64);
+    /// Stamps and appends records, in a new segment when the open one is full or its day is over, and syncs. Gives the
+    /// position of the first.
+    fn write<'r>(
+        &mut self,
+        records: impl Iterator<Item = (&'r mut Leaf, &'r [u8; 32], &'r [u8])>,
+    ) -> io::Result<Position> {
+        let now = self.clock.now_ms().max(self.last_ms);
+        self.last_ms = now;
+        self.rotate(day_of(now))?;
+        let first = self.end.next();
+        let mut frames = std::mem::take(&mut self.buffer);
+        for (leaf, salt, rows) in records {
+            leaf.end_ms = now;
+            if leaf.start_ms == 0 {
+                leaf.start_ms = now;
+            }
+            self.end.frame(leaf, salt, rows, &mut frames);
+            self.publisher.push(&leaf.to_bytes());
         }
         self.storage.append(&frames)?;
         // Only when this returns has anything in the batch happened.
         self.storage.sync()?;
         self.length = self.length.map(|length| length + frames.len() as u64);
-        self.head_due = Some(self.head_due.unwrap_or_else(|| Instant::now() + HEAD_AFTER));
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        self.counters.records.fetch_add(self.end.next().0 - first.0, Ordering::Relaxed);
+        self.publish_due = Some(self.publish_due.unwrap_or_else(|| Instant::now() + PUBLISH_AFTER));
+        frames.clear();
         self.buffer = frames;
-        self.buffer.clear();
+        Ok(first)
+    }
+
+    /// Makes sure that the open segment is of this day and has room.
+    fn rotate(&mut self, today: Date) -> io::Result<()> {
+        let room = self.length.is_some_and(|length| length < SEGMENT_BYTES);
+        let of_today = self.segments.last().is_some_and(|open| open.day.is_none_or(|day| day == today));
+        if !room || !of_today {
+            let name = format!("wal/{}", segment_name(self.end.next()));
+            self.storage.create(&name)?;
+            self.length = Some(0);
+            self.segments.push(Segment { name, day: Some(today) });
+            self.announce(today);
+        }
+        if self.length == Some(0) {
+            self.storage.append(&self.end.header())?;
+            self.length = Some(HEADER as u64);
+        }
+        if let Some(open) = self.segments.last_mut() {
+            open.day = Some(today);
+        }
         Ok(())
     }
 
-    fn write_head(&mut self) -> io::Result<()> {
-        self.head_due = None;
-        self.storage.replace("head", self.end.head().as_bytes())
+    /// Tells the sealer of the segments whose day is over.
+    fn announce(&self, today: Date) {
+        let past = self.segments.iter().filter(|segment| segment.day.is_some_and(|day| day < today));
+        // When the sealer is gone, the log is being closed; the next start tells it.
+        let _ = self.sealer.send(Work::Past(past.cloned().collect()));
+    }
+
+    /// Puts the leaves into tiles and signs a checkpoint.
+    fn publish(&mut self) -> io::Result<()> {
+        self.publish_due = None;
+        self.publisher.publish(self.storage.as_ref(), &self.site, &self.end.tree)
+    }
+
+    /// Removes segments whose rows are in sealed files, once their leaves are under a checkpoint.
+    fn drop_segments(&mut self, names: &[String]) -> io::Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        self.publish()?;
+        for name in names {
+            let open = self.segments.last().is_some_and(|open| open.name == *name);
+            if !open {
+                self.storage.remove(name)?;
+                self.segments.retain(|segment| segment.name != *name);
+            }
+        }
+        Ok(())
     }
 }

@@ -118,7 +118,7 @@ pub struct Leaf {
     pub parent_span_id: [u8; 8],
     /// Start, ms since 1970.
     pub start_ms: u64,
-    /// End, ms since 1970.
+    /// When it was recorded, ms since 1970. Filled in by the log, and never before that of an earlier leaf.
     pub end_ms: u64,
     /// Processing activity in the register.
     pub activity: [u8; 16],
@@ -203,6 +203,11 @@ impl Leaf {
             *to = from;
         }
         code
+    }
+
+    /// The school it is about, without its vestiging.
+    pub fn brin(&self) -> [u8; 4] {
+        *self.controller.first_chunk().expect("a controller has eight bytes")
     }
 
     /// The same leaf, carrying an outcome.

@@ -1,75 +1,114 @@
 //! The seam between the log and the disk.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, BufWriter, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
-/// What the log asks of a disk. Names are file names inside the log's folder.
+/// A file open for reading.
+pub trait Source: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Source for T {}
+
+/// What the log asks of a disk. Names are paths inside the log's folder, with `/` between their parts.
 ///
-/// Duties: what [`Storage::append`] wrote is durable once [`Storage::sync`] has returned; a file that was created, and
-/// one that was put in place by [`Storage::replace`], survive a crash under their name once the call has returned;
-/// nothing else is written. One writer at a time.
-pub trait Storage: Send {
-    /// Names of all segments, sorted.
+/// Duties: what [`Storage::append`] wrote is durable once [`Storage::sync`] has returned; what [`Storage::put`] and
+/// [`Storage::write`] made is whole and durable under its name once they have returned, and under that name stands
+/// nothing half-written at any moment; so is the absence of what [`Storage::remove`] took away. One process at a time,
+/// and one thread that appends.
+pub trait Storage: Send + Sync {
+    /// Names of what stands directly in a folder, sorted; none when there is no such folder.
     ///
     /// # Errors
     ///
     /// When the folder cannot be read.
-    fn segments(&self) -> io::Result<Vec<String>>;
+    fn list(&self, folder: &str) -> io::Result<Vec<String>>;
 
     /// Opens a file for reading from its beginning.
     ///
     /// # Errors
     ///
     /// When there is none, or it cannot be read.
-    fn read(&self, name: &str) -> io::Result<Box<dyn Read>>;
+    fn open(&self, name: &str) -> io::Result<Box<dyn Source>>;
 
     /// Makes a segment, durably, and appends to it from now on.
     ///
     /// # Errors
     ///
     /// When it exists or cannot be made.
-    fn create(&mut self, name: &str) -> io::Result<()>;
+    fn create(&self, name: &str) -> io::Result<()>;
 
     /// Cuts a segment to a length, durably, and appends to it from now on.
     ///
     /// # Errors
     ///
     /// When it cannot be opened or cut.
-    fn resume(&mut self, name: &str, length: u64) -> io::Result<()>;
+    fn resume(&self, name: &str, length: u64) -> io::Result<()>;
 
     /// Appends to the segment made or resumed last.
     ///
     /// # Errors
     ///
     /// When not all was written; how much was is unknown.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
 
     /// Makes all that was appended durable.
     ///
     /// # Errors
     ///
     /// When it is unknown whether all of it is.
-    fn sync(&mut self) -> io::Result<()>;
+    fn sync(&self) -> io::Result<()>;
 
-    /// Puts a small file in place of another, whole or not at all.
+    /// Puts small files in place, each whole or not at all, in this order.
     ///
     /// # Errors
     ///
-    /// When it is unknown which of the two is there.
-    fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// When it is unknown which of them are there.
+    fn put(&self, files: &[(String, Vec<u8>)]) -> io::Result<()>;
+
+    /// Puts a file in place that `fill` writes.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written; what stood under the name is still there.
+    fn write(&self, name: &str, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
+
+    /// Removes a file, or a folder with all that is in it; one that is not there is no error.
+    ///
+    /// # Errors
+    ///
+    /// When it may still be there.
+    fn remove(&self, name: &str) -> io::Result<()>;
 }
 
-/// A folder on disk, held by one process.
+/// Reads a small file whole; nothing when there is none.
+///
+/// # Errors
+///
+/// When it cannot be read, or has more than `limit` bytes.
+pub(super) fn read_small(storage: &dyn Storage, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let source = match storage.open(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut bytes = Vec::new();
+    source.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(Some(bytes))
+}
+
+/// A folder on disk. Its log is held by one process; whoever only reads does not take the lock.
 pub struct DirStorage {
     directory: PathBuf,
-    wal: PathBuf,
-    segment: Option<File>,
+    segment: Mutex<Option<File>>,
     /// Held until dropped.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl DirStorage {
@@ -79,8 +118,7 @@ impl DirStorage {
     ///
     /// [`io::ErrorKind::WouldBlock`] when another process holds it; otherwise as the file system says.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        let wal = directory.join("wal");
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&wal)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory.join("wal"))?;
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
@@ -93,11 +131,37 @@ impl DirStorage {
             Err(fs::TryLockError::Error(error)) => return Err(error),
         }
         sync_directory(directory)?;
-        Ok(Self { directory: directory.to_owned(), wal, segment: None, _lock: lock })
+        Ok(Self { directory: directory.to_owned(), segment: Mutex::new(None), _lock: Some(lock) })
     }
 
-    fn segment(&mut self) -> io::Result<&mut File> {
-        self.segment.as_mut().ok_or_else(|| io::Error::other("no segment is open"))
+    /// The folder for reading, beside a process that may be writing.
+    pub fn read_only(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), segment: Mutex::new(None), _lock: None }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    fn with_segment<T>(&self, act: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
+        let mut segment = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
+        act(segment.as_mut().ok_or_else(|| io::Error::other("no segment is open"))?)
+    }
+
+    /// The folder a file stands in, made where it is missing, each level durable in the one above.
+    fn parent(&self, path: &Path) -> io::Result<PathBuf> {
+        let folder = path.parent().unwrap_or(&self.directory).to_owned();
+        let mut missing = Vec::new();
+        let mut at = folder.as_path();
+        while !at.is_dir() {
+            missing.push(at.to_owned());
+            at = at.parent().ok_or(io::ErrorKind::NotFound)?;
+        }
+        for folder in missing.iter().rev() {
+            fs::DirBuilder::new().mode(0o700).create(folder)?;
+            sync_directory(folder.parent().unwrap_or(&self.directory))?;
+        }
+        Ok(folder)
     }
 }
 
@@ -105,83 +169,124 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
+/// Beside the file it is to become; readers know the ending and pass it over.
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+/// Writes a file that no reader sees before it is whole, and puts it in place of another.
+///
+/// The rename is durable once the folder has been synced, which is left to the caller.
+fn place(path: &Path, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let temporary = temporary(path);
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = BufWriter::with_capacity(256 * 1024, file);
+    fill(&mut file)?;
+    file.flush()?;
+    file.get_ref().sync_all()?;
+    fs::rename(&temporary, path)
+}
+
+/// Puts a small file in place of another, durably, anywhere on the machine.
+///
+/// # Errors
+///
+/// When it could not be written.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    place(path, &mut |out| out.write_all(bytes))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    sync_directory(folder.unwrap_or(Path::new(".")))
+}
+
 impl Storage for DirStorage {
-    fn segments(&self) -> io::Result<Vec<String>> {
-        list_segments(&self.directory)
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.path(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names = BTreeSet::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !name.ends_with(".new") {
+                names.insert(name);
+            }
+        }
+        Ok(names.into_iter().collect())
     }
 
-    fn read(&self, name: &str) -> io::Result<Box<dyn Read>> {
-        let path = if is_segment(name) { self.wal.join(name) } else { self.directory.join(name) };
-        Ok(Box::new(File::open(path)?))
+    fn open(&self, name: &str) -> io::Result<Box<dyn Source>> {
+        Ok(Box::new(File::open(self.path(name))?))
     }
 
-    fn create(&mut self, name: &str) -> io::Result<()> {
-        let path = self.wal.join(name);
+    fn create(&self, name: &str) -> io::Result<()> {
+        let path = self.path(name);
+        let folder = self.parent(&path)?;
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
         file.sync_all()?;
-        sync_directory(&self.wal)?;
-        self.segment = Some(file);
+        sync_directory(&folder)?;
+        *self.segment.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         Ok(())
     }
 
-    fn resume(&mut self, name: &str, length: u64) -> io::Result<()> {
-        let mut file = OpenOptions::new().read(true).append(true).open(self.wal.join(name))?;
+    fn resume(&self, name: &str, length: u64) -> io::Result<()> {
+        let file = OpenOptions::new().read(true).append(true).open(self.path(name))?;
         if file.metadata()?.len() > length {
             file.set_len(length)?;
             file.sync_all()?;
         }
-        file.seek(SeekFrom::End(0))?;
-        self.segment = Some(file);
+        *self.segment.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         Ok(())
     }
 
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.segment()?.write_all(bytes)
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.with_segment(|segment| segment.write_all(bytes))
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        self.segment()?.sync_data()
+    fn sync(&self) -> io::Result<()> {
+        self.with_segment(|segment| segment.sync_data())
     }
 
-    fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let temporary = self.directory.join(format!("{name}.new"));
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.directory.join(name))?;
-        sync_directory(&self.directory)
+    fn put(&self, files: &[(String, Vec<u8>)]) -> io::Result<()> {
+        let mut folders = BTreeSet::new();
+        for (name, bytes) in files {
+            let path = self.path(name);
+            folders.insert(self.parent(&path)?);
+            place(&path, &mut |out| out.write_all(bytes))?;
+        }
+        folders.iter().try_for_each(|folder| sync_directory(folder))
     }
-}
 
-/// Names of the segments of a log folder, sorted.
-pub(super) fn list_segments(directory: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory.join("wal"))? {
-        let name = entry?.file_name();
-        names.push(name.to_string_lossy().into_owned());
+    fn write(&self, name: &str, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let path = self.path(name);
+        let folder = self.parent(&path)?;
+        place(&path, fill)?;
+        sync_directory(&folder)
     }
-    names.sort();
-    Ok(names)
-}
 
-/// Whether a name is one of a segment.
-pub(super) fn is_segment(name: &str) -> bool {
-    name.strip_suffix(".wal")
-        .is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let path = self.path(name);
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        match removed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => sync_directory(path.parent().unwrap_or(&self.directory)),
+        }
+    }
 }
 
 /// A disk that fails on demand, for tests.
 pub mod testing {
     use std::{
-        io::{self, Read},
+        io::{self, Write},
         sync::{
             Arc,
             atomic::{AtomicU64, Ordering::SeqCst},
         },
     };
 
-    use super::Storage;
+    use super::{Source, Storage};
 
     /// What becomes of the step that fails.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,16 +330,17 @@ pub mod testing {
             Arc::clone(&self.syncs)
         }
 
-        fn step(&mut self, act: impl FnOnce(&mut S, bool) -> io::Result<()>) -> io::Result<()> {
+        /// `act` is told whether to do all of it, or half.
+        fn step(&self, act: impl FnOnce(&S, bool) -> io::Result<()>) -> io::Result<()> {
             let step = self.steps.fetch_add(1, SeqCst);
             if step < self.fail_at {
-                return act(&mut self.inner, true);
+                return act(&self.inner, true);
             }
             if step == self.fail_at {
                 match self.failing {
-                    Failing::Half => drop(act(&mut self.inner, false)),
+                    Failing::Half => drop(act(&self.inner, false)),
                     Failing::NotPersisted => {}
-                    Failing::Persisted => drop(act(&mut self.inner, true)),
+                    Failing::Persisted => drop(act(&self.inner, true)),
                 }
             }
             Err(self.error.into())
@@ -242,33 +348,51 @@ pub mod testing {
     }
 
     impl<S: Storage> Storage for FaultyStorage<S> {
-        fn segments(&self) -> io::Result<Vec<String>> {
-            self.inner.segments()
+        fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+            self.inner.list(folder)
         }
 
-        fn read(&self, name: &str) -> io::Result<Box<dyn Read>> {
-            self.inner.read(name)
+        fn open(&self, name: &str) -> io::Result<Box<dyn Source>> {
+            self.inner.open(name)
         }
 
-        fn create(&mut self, name: &str) -> io::Result<()> {
+        fn create(&self, name: &str) -> io::Result<()> {
             self.step(|inner, _| inner.create(name))
         }
 
-        fn resume(&mut self, name: &str, length: u64) -> io::Result<()> {
+        fn resume(&self, name: &str, length: u64) -> io::Result<()> {
             self.step(|inner, _| inner.resume(name, length))
         }
 
-        fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        fn append(&self, bytes: &[u8]) -> io::Result<()> {
             self.step(|inner, whole| inner.append(if whole { bytes } else { &bytes[..bytes.len() / 2] }))
         }
 
-        fn sync(&mut self) -> io::Result<()> {
+        fn sync(&self) -> io::Result<()> {
             self.syncs.fetch_add(1, SeqCst);
             self.step(|inner, _| inner.sync())
         }
 
-        fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-            self.step(|inner, _| inner.replace(name, bytes))
+        /// Each file is a step of its own.
+        fn put(&self, files: &[(String, Vec<u8>)]) -> io::Result<()> {
+            files.iter().try_for_each(|file| {
+                self.step(|inner, whole| {
+                    // A file is there whole or not at all.
+                    if whole { inner.put(std::slice::from_ref(file)) } else { Ok(()) }
+                })
+            })
+        }
+
+        fn write(
+            &self,
+            name: &str,
+            fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+        ) -> io::Result<()> {
+            self.step(|inner, whole| if whole { inner.write(name, fill) } else { Ok(()) })
+        }
+
+        fn remove(&self, name: &str) -> io::Result<()> {
+            self.step(|inner, whole| if whole { inner.remove(name) } else { Ok(()) })
         }
     }
 }

@@ -1,31 +1,52 @@
-//! Re-computes a log from its bytes, without keys, without writing, and beside a running process.
+//! Re-computes a log from its bytes, without secret keys, without writing, and beside a running process.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt, fs,
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
 };
 
+use jiff::civil::Date;
+
 use super::{
-    record::{Leaf, LeafKind, OutcomeStatus, Position, Row},
-    storage::{is_segment, list_segments},
-    wal::{Damage, End, Head, Scanner, Step},
+    checkpoint::Checkpoint,
+    merkle::{Hash, Tree, root_at},
+    note::Verifier,
+    publish::read_tile,
+    read::{Reader, day_of_row_file},
+    record::{Leaf, LeafKind, OutcomeStatus, Position},
+    rowfile::{ExpectedBlock, RowFile, RowFileError},
+    storage::{DirStorage, Storage},
+    tile::{TileKind, TileName, TileReader, TileWriter},
+    wal::{Damage, End, Scanner, Step, is_segment},
 };
+use crate::clock::day_of;
+
+/// The file with the public key of a log, beside its checkpoint.
+pub(super) const PUBLIC_KEY: &str = "log.vkey";
 
 /// What a log that is intact holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
+    /// The name of the log.
+    pub origin: String,
     /// Leaves.
     pub leaves: u64,
-    /// Rows.
+    /// Of these, under the signed checkpoint.
+    pub signed: u64,
+    /// Rows that are there.
     pub rows: u64,
+    /// Rows that a rule or a person's right has erased.
+    pub erased: u64,
     /// Deliveries.
     pub deliveries: u64,
     /// Deliveries of which nobody knows how they ended.
     pub unknown_outcomes: u64,
     /// Deliveries without any outcome yet: under way, or broken off by a crash that no start has tidied up.
     pub open: u64,
+    /// Days of schools that are sealed.
+    pub seals: u64,
     /// Root of RFC 6962 over the leaves, in hexadecimal.
     pub root: String,
 }
@@ -62,7 +83,7 @@ pub struct Finding {
     pub file: PathBuf,
     /// Where in it, in bytes.
     pub offset: u64,
-    /// The record that should be there.
+    /// The record it is about.
     pub position: Position,
     /// What is wrong.
     pub kind: FindingKind,
@@ -105,110 +126,446 @@ impl fmt::Display for VerifyError {
 
 impl std::error::Error for VerifyError {}
 
+/// What a log is held against besides itself.
+#[derive(Debug, Default, Clone)]
+pub struct Against {
+    /// The key it must be signed with; none: the one that lies beside it, which shows no more than that all of it was
+    /// signed with the same.
+    pub key: Option<Verifier>,
+    /// A checkpoint kept elsewhere, which the log must hold all of.
+    pub copy: Option<PathBuf>,
+}
+
 /// Re-computes the log in a folder and says what it holds.
 ///
-/// `progress` is told the bytes done and the bytes in all. A log that is longer than its head is in order: the head
-/// is written after the records.
+/// `progress` is told the leaves done and the leaves in all.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong; what follows damage cannot be judged.
-pub fn verify(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, VerifyError> {
-    read(directory, progress, &mut |_, _, _| {})
+pub fn verify(
+    directory: &Path,
+    against: &Against,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report, VerifyError> {
+    Verification::begin(directory, against)?.run(progress)
 }
 
-/// As [`verify`], and shows each record on the way, once it has been checked.
-///
-/// # Errors
-///
-/// As [`verify`]; records shown before the error are in order as far as they go.
-pub fn read(
-    directory: &Path,
-    progress: &mut dyn FnMut(u64, u64),
-    show: &mut dyn FnMut(Position, &Leaf, &[Row]),
-) -> Result<Report, VerifyError> {
-    let unreadable = |path: &Path, error: &io::Error| VerifyError::Unreadable(path.to_owned(), error.kind());
-    let wal = directory.join("wal");
-    let head_file = directory.join("head");
-    // Read before the segments: while a process writes, it can only be behind them.
-    let head = match read_small(&head_file) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(unreadable(&head_file, &error)),
-    };
-    let names = list_segments(directory).map_err(|error| unreadable(&wal, &error))?;
-    let finding = |file: PathBuf, offset, position, kind| {
-        VerifyError::Tampered(Finding { file, offset, position, kind })
-    };
-    let Some(head) = head else {
-        return Err(match names.is_empty() {
-            true => unreadable(&head_file, &io::ErrorKind::NotFound.into()),
-            false => finding(head_file, 0, Position(0), FindingKind::Missing),
-        });
-    };
-    let Some(head) = Head::parse(&head) else {
-        return Err(finding(head_file, 0, Position(0), FindingKind::Altered));
-    };
+struct Verification {
+    directory: PathBuf,
+    storage: DirStorage,
+    checkpoint: Checkpoint,
+    reader: Reader,
+    /// Positions of leaves whose rows were found, where they were.
+    found: HashSet<u64>,
+    /// Roots of sealed files, with their rows.
+    files: HashMap<([u8; 4], Date), (Hash, u32)>,
+    report: Report,
+    deliveries: Deliveries,
+    /// The checkpoint kept elsewhere, until the log has come to it.
+    copy: Option<Checkpoint>,
+    /// Where the log has another root than the checkpoint kept elsewhere.
+    forked: Option<Position>,
+    /// Leaves whose rows were not found, one for each school and day.
+    absent: HashMap<([u8; 4], Date), Position>,
+    seals: HashMap<([u8; 4], Date), (Hash, u32)>,
+}
 
-    let mut total = 0;
-    for name in &names {
-        let path = wal.join(name);
-        total += fs::metadata(&path).map_err(|error| unreadable(&path, &error))?.len();
-    }
-    let mut done = 0;
-    let mut end = End::default();
-    let mut report =
-        Report { leaves: 0, rows: 0, deliveries: 0, unknown_outcomes: 0, open: 0, root: String::new() };
-    let mut deliveries = Deliveries::default();
-    let mut root_at_head = (head.size == 0).then(|| (end.tree.root(), end.link));
-    for name in &names {
-        let path = wal.join(name);
-        if !is_segment(name) {
-            return Err(finding(path, 0, end.next(), FindingKind::Foreign));
-        }
-        let file = fs::File::open(&path).map_err(|error| unreadable(&path, &error))?;
-        let source = BufReader::with_capacity(256 * 1024, file);
-        let mut scanner = match Scanner::open(source, &end).map_err(|error| unreadable(&path, &error))? {
-            Ok(scanner) => scanner,
-            Err(damage) => return Err(finding(path, 0, end.next(), damage.into())),
+impl Verification {
+    fn begin(directory: &Path, against: &Against) -> Result<Self, VerifyError> {
+        let at = |name: &str| directory.join(name);
+        let unreadable = |name: &str, error: &io::Error| VerifyError::Unreadable(at(name), error.kind());
+        let small = |name: &str| match read_small(&at(name)) {
+            Ok(bytes) => Ok(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && directory.join("wal").is_dir() => {
+                Err(VerifyError::Tampered(Finding {
+                    file: at(name),
+                    offset: 0,
+                    position: Position(0),
+                    kind: FindingKind::Missing,
+                }))
+            }
+            Err(error) => Err(unreadable(name, &error)),
         };
-        let mut offset = 0;
-        loop {
-            let position = end.next();
-            match scanner.step(&mut end).map_err(|error| unreadable(&path, &error))? {
-                Step::End => break,
-                Step::Damaged(damage, at) => return Err(finding(path, at, position, damage.into())),
-                Step::Frame(frame) => {
-                    if end.tree.size() == head.size {
-                        root_at_head = Some((end.tree.root(), end.link));
+        let altered = |name: &str| {
+            let kind = FindingKind::Altered;
+            VerifyError::Tampered(Finding { file: at(name), offset: 0, position: Position(0), kind })
+        };
+        let note = small("checkpoint")?;
+        let verifier = match &against.key {
+            Some(key) => key.clone(),
+            None => {
+                let text = String::from_utf8(small(PUBLIC_KEY)?).ok();
+                let line = text.as_deref().and_then(|text| text.strip_suffix('\n'));
+                line.and_then(|line| line.parse().ok()).ok_or_else(|| altered(PUBLIC_KEY))?
+            }
+        };
+        let checkpoint =
+            Checkpoint::open(&note, std::slice::from_ref(&verifier)).map_err(|_| altered("checkpoint"))?;
+        let copy = match &against.copy {
+            None => None,
+            Some(path) => {
+                let note =
+                    read_small(path).map_err(|error| VerifyError::Unreadable(path.clone(), error.kind()))?;
+                let opened = Checkpoint::open(&note, std::slice::from_ref(&verifier));
+                Some(opened.map_err(|_| {
+                    let (file, position, kind) = (path.clone(), Position(0), FindingKind::Foreign);
+                    VerifyError::Tampered(Finding { file, offset: 0, position, kind })
+                })?)
+            }
+        };
+        let reader = Reader::open(directory).map_err(|error| unreadable("checkpoint", &error))?;
+        let report = Report {
+            origin: checkpoint.origin.clone(),
+            leaves: 0,
+            signed: checkpoint.size,
+            rows: 0,
+            erased: 0,
+            deliveries: 0,
+            unknown_outcomes: 0,
+            open: 0,
+            seals: 0,
+            root: String::new(),
+        };
+        Ok(Self {
+            directory: directory.to_owned(),
+            storage: DirStorage::read_only(directory),
+            checkpoint,
+            copy,
+            forked: None,
+            reader,
+            found: HashSet::new(),
+            files: HashMap::new(),
+            report,
+            deliveries: Deliveries::default(),
+            absent: HashMap::new(),
+            seals: HashMap::new(),
+        })
+    }
+
+    fn run(mut self, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, VerifyError> {
+        // Rows first, each held against a leaf; then the leaves, each held against the tiles, the checkpoint, and what
+        // came before it.
+        self.row_files()?;
+        let end = self.write_ahead()?;
+        self.leaves(end.tree.size(), progress)?;
+        self.seals()?;
+        self.report.open = self.deliveries.open.len() as u64;
+        self.report.root = hex::encode(end.tree.root());
+        Ok(self.report)
+    }
+
+    fn finding(&self, file: &str, offset: u64, position: Position, kind: FindingKind) -> VerifyError {
+        VerifyError::Tampered(Finding { file: self.directory.join(file), offset, position, kind })
+    }
+
+    fn unreadable(&self, file: &str, error: &io::Error) -> VerifyError {
+        VerifyError::Unreadable(self.directory.join(file), error.kind())
+    }
+
+    /// A leaf of the tiles. What is wrong with a bundle is named when its turn comes.
+    fn leaf(&self, position: Position) -> Option<Leaf> {
+        self.reader.leaf(position).ok().flatten()
+    }
+
+    fn row_files(&mut self) -> Result<(), VerifyError> {
+        for brin in self.storage.list("rows").map_err(|error| self.unreadable("rows", &error))? {
+            let folder = format!("rows/{brin}");
+            let names = self.storage.list(&folder).map_err(|error| self.unreadable(&folder, &error))?;
+            for name in names {
+                let path = format!("{folder}/{name}");
+                let foreign = self.finding(&path, 0, Position(0), FindingKind::Foreign);
+                let (Some(day), Ok(code)) = (day_of_row_file(&name), <[u8; 4]>::try_from(brin.as_bytes()))
+                else {
+                    return Err(foreign);
+                };
+                let source = self.storage.open(&path).map_err(|error| self.unreadable(&path, &error))?;
+                let mut file = RowFile::open(BufReader::with_capacity(256 * 1024, source))
+                    .map_err(|error| self.row_file(&path, &error))?;
+                if file.brin() != brin || file.day() != day {
+                    return Err(foreign);
+                }
+                let mut positions = Vec::new();
+                let mut expected = |position: Position| {
+                    let leaf = self.leaf(position)?;
+                    let own = leaf.kind == LeafKind::Disclosure && leaf.brin() == code;
+                    positions.push(position.0);
+                    let of_day = day_of(leaf.end_ms) == day && leaf.rows > 0;
+                    (own && of_day).then(|| ExpectedBlock::from(&leaf))
+                };
+                file.verify(&mut expected).map_err(|error| self.row_file(&path, &error))?;
+                self.found.extend(positions);
+                self.report.rows += u64::from(file.len() - file.erased());
+                self.report.erased += u64::from(file.erased());
+                self.files.insert((code, day), (file.root(), file.len()));
+            }
+        }
+        Ok(())
+    }
+
+    fn row_file(&self, path: &str, error: &RowFileError) -> VerifyError {
+        if let RowFileError::Read(error) = error {
+            return self.unreadable(path, error);
+        }
+        let kind = match error {
+            RowFileError::Foreign | RowFileError::Unknown(_) => FindingKind::Foreign,
+            RowFileError::RowCount(_) => FindingKind::Missing,
+            RowFileError::Foot => FindingKind::Torn,
+            RowFileError::Block(_)
+            | RowFileError::Head
+            | RowFileError::Index
+            | RowFileError::InnerRoot(_)
+            | RowFileError::Order(_)
+            | RowFileError::Read(_)
+            | RowFileError::SealRoot
+            | RowFileError::Unions(_)
+            | RowFileError::Write(_) => FindingKind::Altered,
+        };
+        self.finding(path, 0, error.position().unwrap_or(Position(0)), kind)
+    }
+
+    /// Follows the write-ahead log. Gives the end of the whole log.
+    fn write_ahead(&mut self) -> Result<End, VerifyError> {
+        let names = self.storage.list("wal").map_err(|error| self.unreadable("wal", &error))?;
+        let size = self.checkpoint.size;
+        let Some(oldest) = names.first().cloned() else {
+            return Err(self.finding("wal", 0, Position(size), FindingKind::Missing));
+        };
+        let mut end = self.beginning(&format!("wal/{oldest}"))?;
+        let mut met = end.tree.size() == size && end.tree.root() == self.checkpoint.root;
+        self.meet_copy(&end.tree);
+        for name in &names {
+            let path = format!("wal/{name}");
+            if !is_segment(name) {
+                return Err(self.finding(&path, 0, end.next(), FindingKind::Foreign));
+            }
+            let source = self.storage.open(&path).map_err(|error| self.unreadable(&path, &error))?;
+            let source = BufReader::with_capacity(256 * 1024, source);
+            let mut scanner =
+                match Scanner::open(source, &end).map_err(|error| self.unreadable(&path, &error))? {
+                    Ok(scanner) => scanner,
+                    Err(damage) => return Err(self.finding(&path, 0, end.next(), damage.into())),
+                };
+            loop {
+                let position = end.next();
+                match scanner.step(&mut end).map_err(|error| self.unreadable(&path, &error))? {
+                    Step::End => break,
+                    Step::Damaged(damage, at) => {
+                        return Err(self.finding(&path, at, position, damage.into()));
                     }
-                    report.leaves += 1;
-                    report.rows += frame.rows.len() as u64;
-                    if !deliveries.follow(&frame.leaf, &mut report) {
-                        return Err(finding(path, offset, position, FindingKind::Foreign));
+                    Step::Frame(frame) => {
+                        self.meet_copy(&end.tree);
+                        if end.tree.size() == size {
+                            met = end.tree.root() == self.checkpoint.root;
+                        }
+                        let sealed = !frame.rows.is_empty() && !self.found.insert(position.0);
+                        self.report.rows += if sealed { 0 } else { frame.rows.len() as u64 };
+                        if position.0 < size && self.leaf(position).as_ref() != Some(&frame.leaf) {
+                            // Which of the two is altered shows when the tiles are held against the checkpoint.
+                            met = false;
+                        }
                     }
-                    show(position, &frame.leaf, &frame.rows);
-                    done += frame.end - offset;
-                    offset = frame.end;
-                    progress(done, total);
                 }
             }
         }
-    }
-    match root_at_head {
-        None => Err(finding(wal, 0, end.next(), FindingKind::Missing)),
-        Some(state) if state == (head.root, head.link) => {
-            report.open = deliveries.open.len() as u64;
-            report.root = hex::encode(end.tree.root());
-            Ok(report)
+        let known = self.copy.as_ref().map_or(size, |copy| size.max(copy.size));
+        if end.tree.size() < known {
+            return Err(self.finding("wal", 0, end.next(), FindingKind::Missing));
         }
-        Some(_) => Err(finding(head_file, 0, Position(head.size), FindingKind::Altered)),
+        if !met {
+            // Tiles that disagree with the checkpoint are named first: they may be what the start was taken from.
+            self.tiles()?;
+            return Err(self.finding(&format!("wal/{oldest}"), 0, Position(0), FindingKind::Altered));
+        }
+        if let Some(position) = self.forked {
+            // All of it fits together, and still it is not the log that was.
+            return Err(self.finding("checkpoint", 0, position, FindingKind::Foreign));
+        }
+        Ok(end)
+    }
+
+    /// Holds the log against the checkpoint kept elsewhere, when it has come that far.
+    fn meet_copy(&mut self, tree: &Tree) {
+        let Some(copy) = self.copy.take_if(|copy| copy.size <= tree.size()) else { return };
+        let root = if copy.size == tree.size() {
+            Ok(tree.root())
+        } else {
+            let tiles = TileReader::new(self.checkpoint.size, |name: &str| read_tile(&self.storage, name));
+            root_at(&tiles, copy.size)
+        };
+        if !root.is_ok_and(|root| root == copy.root) {
+            self.forked = Some(Position(copy.size));
+        }
+    }
+
+    /// The state of the log where the oldest segment begins, from tiles.
+    fn beginning(&self, path: &str) -> Result<End, VerifyError> {
+        let source = self.storage.open(path).map_err(|error| self.unreadable(path, &error))?;
+        let begins = Scanner::beginning(&mut BufReader::new(source));
+        let (first, link) = match begins.map_err(|error| self.unreadable(path, &error))? {
+            Ok(begins) => begins,
+            Err(damage) => return Err(self.finding(path, 0, Position(0), damage.into())),
+        };
+        if first > self.checkpoint.size {
+            return Err(self.finding("wal", 0, Position(self.checkpoint.size), FindingKind::Missing));
+        }
+        let tiles = TileReader::new(self.checkpoint.size, |name: &str| read_tile(&self.storage, name));
+        match Tree::restore(&tiles, first) {
+            Ok(tree) => Ok(End { tree, link }),
+            Err(_) => {
+                self.tiles()?;
+                Err(self.finding("tile", 0, Position(first), FindingKind::Missing))
+            }
+        }
+    }
+
+    /// Holds bundles against tiles, and both against the checkpoint.
+    fn tiles(&self) -> Result<(), VerifyError> {
+        let size = self.checkpoint.size;
+        let mut writer = TileWriter::default();
+        // The first tile that is not what the bundles make of it.
+        let mut wrong: Option<(TileName, FindingKind)> = None;
+        let mut compare = |files: Vec<(String, Vec<u8>)>| {
+            for (name, bytes) in files {
+                let Ok(tile) = name.parse::<TileName>() else { continue };
+                if wrong.is_some() || tile.kind() == TileKind::Entries {
+                    continue;
+                }
+                match read_tile(&self.storage, &name) {
+                    Ok(found) if found == bytes => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        // The full one may have come in its place since.
+                        let full = read_tile(&self.storage, &tile.full().to_string());
+                        if !full.is_ok_and(|full| full.starts_with(&bytes)) {
+                            wrong = Some((tile, FindingKind::Missing));
+                        }
+                    }
+                    _ => wrong = Some((tile, FindingKind::Altered)),
+                }
+            }
+        };
+        for number in 0..size.div_ceil(256) {
+            let name = TileName::of(TileKind::Entries, number, size).expect("the log reaches that far");
+            let position = Position(number * 256);
+            let reader = TileReader::new(size, |name: &str| read_tile(&self.storage, name));
+            let entries = reader.bundle(number).map_err(|error| {
+                let gone = error.kind() == io::ErrorKind::NotFound;
+                let kind = if gone { FindingKind::Missing } else { FindingKind::Altered };
+                self.finding(&name.to_string(), 0, position, kind)
+            })?;
+            for (index, entry) in entries.iter().enumerate() {
+                let leaf = <&[u8; Leaf::SIZE]>::try_from(entry.as_slice()).ok().and_then(Leaf::from_bytes);
+                if leaf.is_none() {
+                    let position = Position(position.0 + index as u64);
+                    return Err(self.finding(&name.to_string(), 0, position, FindingKind::Altered));
+                }
+                writer.push(entry).expect("a leaf is shorter than 64 KiB");
+            }
+            compare(writer.take_full());
+        }
+        let tree = writer.tree();
+        compare(writer.checkpoint().files);
+        match (wrong, tree.root() == self.checkpoint.root) {
+            (None, true) => Ok(()),
+            // The bundles are what was signed, so it is the tile.
+            (Some((tile, kind)), true) => Err(self.finding(&tile.to_string(), 0, first_of(tile), kind)),
+            (Some((tile, _)), false) => {
+                let position = self.first_difference(tile);
+                let bundle = TileName::of(TileKind::Entries, position.0 / 256, size);
+                let file = bundle.map_or_else(|| "tile/entries".into(), |name| name.to_string());
+                Err(self.finding(&file, (position.0 % 256) * 258, position, FindingKind::Altered))
+            }
+            (None, false) => Err(self.finding("checkpoint", 0, Position(size), FindingKind::Altered)),
+        }
+    }
+
+    /// The first entry whose hash is not the one in the tiles of the lowest level, from a tile that differs.
+    fn first_difference(&self, tile: TileName) -> Position {
+        let reader = TileReader::new(self.checkpoint.size, |name: &str| read_tile(&self.storage, name));
+        let first = first_of(tile);
+        for position in first.0..self.checkpoint.size {
+            use super::merkle::{Hashes, leaf_hash};
+            let entry = reader.entry(position).map(|entry| leaf_hash(&entry));
+            match (entry, reader.hash(0, position)) {
+                (Ok(entry), Ok(hash)) if entry == hash => {}
+                _ => return Position(position),
+            }
+        }
+        first
+    }
+
+    /// Every leaf in order: whether tiles and checkpoint hold it, and whether it fits what came before.
+    fn leaves(&mut self, total: u64, progress: &mut dyn FnMut(u64, u64)) -> Result<(), VerifyError> {
+        self.tiles()?;
+        let mut last_ms = 0;
+        let mut misfit = None;
+        let Self { reader, report, deliveries, found, absent, seals, .. } = self;
+        let mut erased: Vec<Leaf> = Vec::new();
+        let read = reader.leaves(Position(0), &mut |position, leaf| {
+            report.leaves += 1;
+            let fits = deliveries.follow(leaf, report) && leaf.end_ms >= last_ms;
+            if !fits && misfit.is_none() {
+                misfit = Some(position);
+            }
+            last_ms = leaf.end_ms;
+            let key = (leaf.brin(), day_of(leaf.end_ms));
+            if leaf.rows > 0 && leaf.kind == LeafKind::Disclosure && !found.contains(&position.0) {
+                absent.entry(key).or_insert(position);
+            }
+            if leaf.kind == LeafKind::DaySeal {
+                report.seals += 1;
+                seals.insert((leaf.brin(), day_of(leaf.start_ms)), (leaf.inner_root, leaf.rows));
+            } else if leaf.kind == LeafKind::RetentionErase {
+                erased.push(leaf.clone());
+            }
+            progress(position.0 + 1, total);
+        });
+        // An erasure says of which school, from which day until which, whatever was there is gone.
+        for leaf in erased {
+            let (from, until) = (day_of(leaf.start_ms), day_of(leaf.released));
+            absent.retain(|&(brin, day), _| brin != leaf.brin() || day < from || day > until);
+            seals.retain(|&(brin, day), _| brin != leaf.brin() || day < from || day > until);
+        }
+        read.map_err(|error| self.unreadable("tile/entries", &error))?;
+        match (misfit, self.absent.iter().min_by_key(|(_, position)| **position)) {
+            (Some(position), _) => Err(self.finding("tile/entries", 0, position, FindingKind::Foreign)),
+            (None, Some((&(brin, day), &position))) => {
+                let name = format!("rows/{}/{day}.rows", String::from_utf8_lossy(&brin));
+                Err(self.finding(&name, 0, position, FindingKind::Missing))
+            }
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Each seal has its file, with the root and number of rows that it says.
+    fn seals(&self) -> Result<(), VerifyError> {
+        for ((brin, day), seal) in &self.seals {
+            let name = format!("rows/{}/{day}.rows", String::from_utf8_lossy(brin));
+            match self.files.get(&(*brin, *day)) {
+                None => return Err(self.finding(&name, 0, Position(0), FindingKind::Missing)),
+                Some(file) if file != seal => {
+                    return Err(self.finding(&name, 0, Position(0), FindingKind::Altered));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first entry below a tile.
+fn first_of(tile: TileName) -> Position {
+    match tile.kind() {
+        TileKind::Entries => Position(tile.index() * 256),
+        TileKind::Hashes(level) => {
+            Position(tile.index().checked_shl(8 * (u32::from(level) + 1)).unwrap_or(0))
+        }
     }
 }
 
 fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    fs::File::open(path)?.take(4096).read_to_end(&mut text)?;
+    fs::File::open(path)?.take(64 * 1024).read_to_end(&mut text)?;
     Ok(text)
 }
 

@@ -1,7 +1,7 @@
-//! The bytes of the log on disk.
+//! The bytes of the write-ahead log.
 //!
-//! `wal/<first position, 20 digits>.wal` are segments of about 64 MiB, each a header and frames. Numbers are
-//! little-endian.
+//! `wal/<first position, 20 digits>.wal` are segments of at most about 64 MiB, each a header and frames of one day.
+//! Numbers are little-endian.
 //!
 //! | header | bytes | |
 //! |---|---|---|
@@ -19,18 +19,16 @@
 //! | 48 | 256 | body: the leaf |
 //! | 304 | 32, 64 each | body, where the leaf has rows: salt, rows |
 //!
-//! `head` says how far the log had come when it was last written, at most a second after a commit: size, root of
-//! RFC 6962 over the leaves, last link, and a checksum, as four lines of text. A log that is shorter than its head
-//! has lost records.
+//! A segment goes once its leaves are in tiles under a signed checkpoint and its rows are in sealed files.
 
 use std::io::{self, Read};
 
 use super::{
     merkle::{self, Hash, Tree},
-    record::{Leaf, Position, Row},
+    record::{Leaf, LeafKind, Position, Row},
 };
 
-/// Segments are closed once they are this long.
+/// Segments are closed once they are this long, and when a day is over.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Rows in one chunk at most.
 pub const MAX_ROWS: usize = 256;
@@ -47,6 +45,12 @@ pub(super) fn segment_name(first: Position) -> String {
     format!("{:020}.wal", first.0)
 }
 
+/// Whether a name is one of a segment.
+pub(super) fn is_segment(name: &str) -> bool {
+    name.strip_suffix(".wal")
+        .is_some_and(|digits| digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
 /// The state of a log at its end.
 #[derive(Debug, Clone, Default)]
 pub(super) struct End {
@@ -55,6 +59,11 @@ pub(super) struct End {
 }
 
 impl End {
+    /// The end of a log of which only the last link is known: links can be followed from there, the root means nothing.
+    pub(super) fn at(size: u64, link: Hash) -> Self {
+        Self { tree: Tree::from_peaks(size, vec![[0; 32]; size.count_ones() as usize]), link }
+    }
+
     pub(super) fn next(&self) -> Position {
         Position(self.tree.size())
     }
@@ -88,40 +97,6 @@ impl End {
         out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
         self.tree.push(merkle::leaf_hash(&leaf));
     }
-
-    /// The text of the head file.
-    pub(super) fn head(&self) -> String {
-        let body =
-            format!("{}\n{}\n{}\n", self.tree.size(), hex::encode(self.tree.root()), hex::encode(self.link));
-        let crc = crc32fast::hash(body.as_bytes());
-        format!("{body}{crc:08x}\n")
-    }
-}
-
-/// What a head file says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) size: u64,
-    pub(super) root: Hash,
-    pub(super) link: Hash,
-}
-
-impl Head {
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok()?;
-        let body = text.get(..text.len().checked_sub(9)?)?;
-        if text != format!("{body}{:08x}\n", crc32fast::hash(body.as_bytes())) {
-            return None;
-        }
-        let mut lines = body.lines();
-        let size = lines.next()?.parse().ok()?;
-        let mut hash = || {
-            let mut bytes = [0; 32];
-            hex::decode_to_slice(lines.next()?, &mut bytes).ok()?;
-            Some(bytes)
-        };
-        Some(Self { size, root: hash()?, link: hash()? })
-    }
 }
 
 /// Why a segment stops being readable.
@@ -141,6 +116,8 @@ pub(super) enum Damage {
 pub(super) struct Frame {
     pub(super) leaf: Leaf,
     pub(super) rows: Vec<Row>,
+    /// Offset of its first byte.
+    pub(super) start: u64,
     /// Offset of the byte after it.
     pub(super) end: u64,
 }
@@ -163,6 +140,23 @@ pub(super) enum Step {
 }
 
 impl<R: Read> Scanner<R> {
+    /// Reads the header of the oldest segment there is: the position and link it begins with.
+    pub(super) fn beginning(source: &mut R) -> io::Result<Result<(u64, Hash), Damage>> {
+        let mut header = [0; HEADER];
+        if fill(source, &mut header)? < HEADER {
+            return Ok(Err(Damage::Torn));
+        }
+        let crc = u32::from_le_bytes(header[12..16].try_into().expect("four bytes"));
+        if header[..8] != *MAGIC
+            || header[8..12] != FORMAT.to_le_bytes()
+            || crc != crc32fast::hash(&header[16..])
+        {
+            return Ok(Err(Damage::Altered));
+        }
+        let first = u64::from_le_bytes(header[16..24].try_into().expect("eight bytes"));
+        Ok(Ok((first, header[24..56].try_into().expect("32 bytes"))))
+    }
+
     /// Reads the header. `end` is the state of the log before this segment.
     pub(super) fn open(mut source: R, end: &End) -> io::Result<Result<Self, Damage>> {
         let mut header = [0; HEADER];
@@ -219,7 +213,7 @@ impl<R: Read> Scanner<R> {
         end.link = link;
         end.tree.push(merkle::leaf_hash(&self.body[..Leaf::SIZE]));
         self.offset = at + (FRAME + length) as u64;
-        Ok(Step::Frame(Box::new(Frame { end: self.offset, ..frame })))
+        Ok(Step::Frame(Box::new(Frame { start: at, end: self.offset, ..frame })))
     }
 
     /// The leaf and its rows, and whether they belong together.
@@ -236,10 +230,44 @@ impl<R: Read> Scanner<R> {
             }
         }
         let unions = rows.iter().fold((0, 0), |(r, w), row| (r | row.released, w | row.withheld));
-        let matches =
-            leaf.rows as usize == rows.len() && (rows.is_empty() || unions == (leaf.released, leaf.withheld));
-        matches.then_some(Frame { leaf, rows, end: 0 })
+        // What other kinds of leaves count are not rows of their own.
+        let matches = if leaf.kind == LeafKind::Disclosure {
+            leaf.rows as usize == rows.len() && (rows.is_empty() || unions == (leaf.released, leaf.withheld))
+        } else {
+            rows.is_empty()
+        };
+        matches.then_some(Frame { leaf, rows, start: 0, end: 0 })
     }
+}
+
+/// Reads the rows of a frame that was found at this offset: its salt and rows.
+pub(super) fn block_at(
+    source: &mut (impl Read + io::Seek),
+    offset: u64,
+) -> io::Result<Option<([u8; SALT], Vec<Row>)>> {
+    source.seek(io::SeekFrom::Start(offset))?;
+    let mut head = [0; FRAME];
+    if fill(source, &mut head)? < FRAME {
+        return Ok(None);
+    }
+    let length = u32::from_le_bytes(head[..4].try_into().expect("four bytes")) as usize;
+    if !(Leaf::SIZE + SALT..=MAX_BODY).contains(&length) {
+        return Ok(None);
+    }
+    let mut body = vec![0; length];
+    if fill(source, &mut body)? < length {
+        return Ok(None);
+    }
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&head[8..]);
+    crc.update(&body);
+    if crc.finalize().to_le_bytes() != head[4..8] {
+        return Ok(None);
+    }
+    let (salt, rows) = body[Leaf::SIZE..].split_first_chunk::<SALT>().expect("checked above");
+    let rows =
+        rows.chunks_exact(Row::SIZE).map(|row| Row::from_bytes(row.try_into().ok()?)).collect::<Option<_>>();
+    Ok(rows.map(|rows| (*salt, rows)))
 }
 
 /// Reads until the buffer is full or the source ends; says how much.

@@ -11,6 +11,7 @@ use std::{
 
 use sluis::{
     clock::SystemClock,
+    config::Config,
     disclosure::{Log, OutcomeStatus},
 };
 
@@ -56,7 +57,7 @@ fn check_names_every_problem_with_file_line_and_mend() {
     assert_eq!(ran.code, 1);
     for expected in [
         "certs/weg.pem: cannot be read",
-        "sluis.toml:27: plain HTTP is accepted on loopback only",
+        "sluis.toml:31: plain HTTP is accepted on loopback only",
         "rekenroute.toml:18: field leerling.roepnam does not exist; did you mean leerling.roepnaam?",
         "keys/99DE.log.1.key: others may read it (mode 0644); run `chmod 600",
         "secrets/noordzee.toml: others may read it (mode 0640)",
@@ -111,13 +112,22 @@ fn secrets_are_never_quoted() {
 #[test]
 fn keys_are_made_and_listed_and_never_shown() {
     let home = Home::new();
-    let ran = home.run(&["keys", "new", "--school", "99DE", "--purpose", "pseudonym"]);
+    // What is there is left alone: another key is another pseudonym for every pupil.
+    let ran = home.run(&["keys", "new", "--school", "99DE"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
+    fs::remove_file(home.path("keys/99DE.log.1.key")).unwrap();
+    let ran = home.run(&["check"]);
+    assert!(ran.err.contains("`sluis keys new --school 99DE --purpose log`"), "{}", ran.err);
+    let ran = home.run(&["keys", "new", "--school", "99DE"]);
+    assert_eq!((ran.code, ran.out.trim()), (0, "keys/99DE.log.1.key"));
+    let ran = home.run(&["keys", "rotate", "--school", "99DE", "--purpose", "pseudonym"]);
     assert_eq!((ran.code, ran.out.trim()), (0, "keys/99DE.pseudonym.2.key"));
     let key = fs::read_to_string(home.path("keys/99DE.pseudonym.2.key")).unwrap();
     let ran = home.run(&["keys", "list"]);
-    assert_eq!((ran.code, ran.out.lines().count()), (0, 4));
+    assert_eq!((ran.code, ran.out.lines().count()), (0, 5));
     assert!(!ran.out.contains(&key[..12]));
     assert_eq!(home.run(&["keys", "new", "--school", "school"]).code, 2);
+    assert_eq!(home.run(&["keys", "rotate", "--purpose", "log"]).code, 2);
 }
 
 #[test]
@@ -169,12 +179,7 @@ fn partials(home: &Home) -> usize {
 
 /// How deliveries ended, as the log has it.
 fn outcomes(home: &Home) -> Vec<OutcomeStatus> {
-    let mut outcomes = Vec::new();
-    sluis::disclosure::read(&home.path("data"), &mut |_, _| {}, &mut |_, leaf, _| {
-        outcomes.extend(leaf.outcome().map(|outcome| outcome.status));
-    })
-    .unwrap();
-    outcomes
+    home.leaves().iter().filter_map(|leaf| leaf.outcome().map(|outcome| outcome.status)).collect()
 }
 
 const MINIMISE: &[&str] = &["minimise", "--school", "99DE", "--recipient", "noordzee", "--output"];
@@ -280,7 +285,8 @@ fn a_limit_on_the_size_of_files_is_a_failure_like_any_other() {
 #[test]
 fn one_process_writes_the_log() {
     let home = Home::new();
-    let log = Log::open(&home.path("data"), Arc::new(SystemClock)).unwrap();
+    let config = Config::load(&home.path("sluis.toml"), &SystemClock).unwrap();
+    let log = Log::open(config.log_site(), Arc::new(SystemClock)).unwrap();
     let ran = home.minimise("99DE", feed(PUPIL).as_bytes());
     assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
     assert!(

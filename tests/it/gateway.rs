@@ -105,6 +105,12 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn start(home: &Home, las: &FakeLas) -> Self {
+        Self::configure(home, las);
+        Self::again(home)
+    }
+
+    /// Ports of its own choosing, short waits, and this pupil administration.
+    pub(crate) fn configure(home: &Home, las: &FakeLas) {
         home.edit("sluis.toml", |text| {
             let las = format!("las = {{ url = \"http://127.0.0.1:{}/uwlr\", authorisation", las.port);
             let (before, after) = text.split_once("las  = {").unwrap();
@@ -114,6 +120,10 @@ impl Served {
                 .replace("127.0.0.1:9464", "127.0.0.1:0")
                 .replace("[pseudonym]", "[limits]\nlas_response_ms = 400\nlas_idle_ms = 400\nlas_connect_ms = 400\nheader_read_ms = 500\n\n[pseudonym]")
         });
+    }
+
+    /// Starts in a directory that was configured before.
+    pub(crate) fn again(home: &Home) -> Self {
         let mut child = home.sluis(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut port = || {
@@ -134,6 +144,12 @@ impl Served {
             }
         });
         Self { child, gateway, operations, errors, lines, reader: Some(reader) }
+    }
+
+    /// SIGKILL: nothing is finished, nothing is said.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -177,9 +193,14 @@ impl Drop for Served {
     }
 }
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 fn connect(home: &Home, served: &Served, client: Option<&str>) -> Tls {
+    try_connect(home, served.gateway, client).unwrap()
+}
+
+/// A connection whose handshake is still to come; none when nobody listens.
+pub(crate) fn try_connect(home: &Home, port: u16, client: Option<&str>) -> Option<Tls> {
     let identity = client.map(|name| tls::Identity {
         certificate: home.path(&format!("certs/{name}.pem")),
         private_key: home.path(&format!("certs/{name}.key")),
@@ -187,9 +208,9 @@ fn connect(home: &Home, served: &Served, client: Option<&str>) -> Tls {
     // An expired client does not know that it has expired.
     let clock: &dyn sluis::clock::Clock = if client == Some("verlopen") { &LongAgo } else { &SystemClock };
     let config = tls::client_config(&home.path("certs/ca.pem"), identity.as_ref(), clock).unwrap();
-    let stream = TcpStream::connect(("127.0.0.1", served.gateway)).unwrap();
+    let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     let name = ServerName::try_from("localhost").unwrap();
-    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
+    Some(StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream))
 }
 
 /// A clock that is two days behind.
@@ -574,7 +595,7 @@ fn held_back(document: String, at: usize) -> (FakeLas, Sender<bool>) {
     (las, release)
 }
 
-fn many_pupils() -> String {
+pub(crate) fn many_pupils() -> String {
     let pupils: String = (0..600)
         .map(|i| format!("<leerling key=\"{}\"><roepnaam>Jip</roepnaam></leerling>", 200_000 + i))
         .collect();
@@ -635,11 +656,7 @@ fn an_exchange_that_breaks_off_is_broken_for_the_receiver_too() {
     let text = String::from_utf8(text).unwrap();
     assert!(!text.contains("\r\n0\r\n\r\n") && !text.contains("</leerlingen>"), "it does not look whole");
     served.stop();
-    let mut outcomes = Vec::new();
-    sluis::disclosure::read(&home.path("data"), &mut |_, _| {}, &mut |_, leaf, _| {
-        outcomes.extend(leaf.outcome())
-    })
-    .unwrap();
+    let outcomes: Vec<_> = home.leaves().iter().filter_map(sluis::disclosure::Leaf::outcome).collect();
     assert_eq!(outcomes.len(), 1);
     assert_eq!(outcomes[0].status, sluis::disclosure::OutcomeStatus::Failed);
 }

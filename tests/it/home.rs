@@ -6,7 +6,11 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use sluis::{cli::init::init, clock::SystemClock};
+use sluis::{
+    cli::init::init,
+    clock::SystemClock,
+    disclosure::{Leaf, Position, Reader},
+};
 
 pub(crate) struct Home {
     dir: tempfile::TempDir,
@@ -50,6 +54,14 @@ impl Home {
             let (head, _) = text.split_once("[release]").unwrap();
             format!("{head}[release]\n{lines}")
         });
+    }
+
+    /// The leaves of the log, in order.
+    pub(crate) fn leaves(&self) -> Vec<Leaf> {
+        let mut leaves = Vec::new();
+        let reader = Reader::open(&self.path("data")).unwrap();
+        reader.leaves(Position(0), &mut |_, leaf| leaves.push(leaf.clone())).unwrap();
+        leaves
     }
 
     /// The command, in this directory.

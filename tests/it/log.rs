@@ -3,14 +3,19 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
 };
 
+use jiff::civil::{Date, date};
 use sluis::{
-    clock::{Clock, SystemClock},
+    clock::{Clock, day_start_ms},
     disclosure::{
-        Disclosure, Error, FindingKind, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Report, Row, Subject,
-        VerifyError, read,
+        Against, Disclosure, Error, FindingKind, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Position,
+        Reader, Report, Row, Site, Subject, VerifyError,
+        note::Signer,
         storage::{
             DirStorage,
             testing::{Failing, FaultyStorage},
@@ -18,13 +23,63 @@ use sluis::{
         verify,
     },
 };
+use zeroize::Zeroizing;
+
+/// A clock that stands where it was put, and can be put elsewhere.
+#[derive(Debug)]
+struct Hands(AtomicU64);
+
+impl Hands {
+    /// Eight in the morning of a day.
+    fn at(day: Date) -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(day_start_ms(day) + 8 * 3_600_000)))
+    }
+
+    fn put(&self, day: Date) {
+        self.0.store(day_start_ms(day) + 8 * 3_600_000, SeqCst);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(i64::try_from(self.0.load(SeqCst)).unwrap()).unwrap()
+    }
+}
+
+const MONDAY: Date = date(2026, 11, 23);
 
 fn clock() -> Arc<dyn Clock> {
-    Arc::new(SystemClock)
+    Hands::at(MONDAY)
+}
+
+/// A log with its copy of the checkpoint beside it, and a key that is always the same.
+fn site(dir: &Path) -> Site {
+    let signer = Signer::new("sluis.example/log", Zeroizing::new([7; 32])).unwrap();
+    Site { directory: dir.join("data"), copy: dir.join("elsewhere/checkpoint"), signer }
+}
+
+fn open(dir: &Path) -> Result<Log, Error> {
+    Log::open(site(dir), clock())
+}
+
+fn open_faulty(dir: &Path, storage: FaultyStorage<DirStorage>) -> Result<Log, Error> {
+    Log::open_on(Arc::new(storage), site(dir), clock())
+}
+
+fn dir_storage(dir: &Path) -> DirStorage {
+    DirStorage::open(&site(dir).directory).unwrap()
+}
+
+fn leaves(dir: &Path) -> Vec<(Position, Leaf)> {
+    let mut leaves = Vec::new();
+    let reader = Reader::open(&site(dir).directory).unwrap();
+    reader.leaves(Position(0), &mut |position, leaf| leaves.push((position, leaf.clone()))).unwrap();
+    leaves
 }
 
 fn disclosure(delivery: u8, chunk: u32, rows: u32) -> Disclosure {
     let mut leaf = Leaf::new(LeafKind::Disclosure);
+    leaf.controller = Leaf::controller_code("99DE", "00");
     leaf.span_id = [delivery; 8];
     leaf.chunk = chunk;
     let rows = (0..rows).map(|number| {
@@ -54,18 +109,20 @@ fn write_some(log: &Log) {
 
 fn written() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let log = Log::open(dir.path(), clock()).unwrap();
+    let log = open(dir.path()).unwrap();
     write_some(&log);
     log.close();
     dir
 }
 
+/// Held against the copy of its checkpoint too.
 fn check(dir: &Path) -> Result<Report, VerifyError> {
-    verify(dir, &mut |_, _| {})
+    let Site { directory, copy, .. } = site(dir);
+    verify(&directory, &Against { key: None, copy: Some(copy) }, &mut |_, _| {})
 }
 
 fn segment(dir: &Path) -> PathBuf {
-    fs::read_dir(dir.join("wal")).unwrap().next().unwrap().unwrap().path()
+    fs::read_dir(dir.join("data/wal")).unwrap().next().unwrap().unwrap().path()
 }
 
 /// Offsets at which frames begin, and the end.
@@ -85,10 +142,9 @@ fn an_untouched_log_is_intact() {
     let report = check(dir.path()).unwrap();
     assert_eq!((report.leaves, report.rows, report.deliveries), (7, 12, 2));
     assert_eq!((report.unknown_outcomes, report.open), (0, 0));
-    let mut kinds = Vec::new();
-    read(dir.path(), &mut |_, _| {}, &mut |_, leaf, rows| kinds.push((leaf.kind, rows.len()))).unwrap();
-    assert_eq!(kinds[0], (LeafKind::Start, 0));
-    assert_eq!(kinds[1], (LeafKind::Disclosure, 3));
+    assert_eq!((report.signed, report.origin.as_str()), (7, "sluis.example/log"));
+    let kinds: Vec<_> = leaves(dir.path()).iter().map(|(_, leaf)| (leaf.kind, leaf.rows)).collect();
+    assert_eq!(kinds[..2], [(LeafKind::Start, 0), (LeafKind::Disclosure, 3)]);
 }
 
 #[test]
@@ -101,21 +157,29 @@ fn any_flipped_bit_is_found() {
         bad[at] ^= 1 << (at % 8);
         fs::write(&path, &bad).unwrap();
         match check(dir.path()) {
-            Err(VerifyError::Tampered(finding)) => {
-                assert!(finding.file == path || finding.file.ends_with("head"))
-            }
+            Err(VerifyError::Tampered(finding)) => assert_eq!(finding.file, path, "byte {at}"),
             other => panic!("byte {at}: {other:?}"),
         }
     }
     fs::write(&path, &good).unwrap();
-    let head = dir.path().join("head");
-    let good = fs::read(&head).unwrap();
-    for at in 0..good.len() {
-        let mut bad = good.clone();
-        bad[at] ^= 1;
-        fs::write(&head, &bad).unwrap();
-        assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(_))), "byte {at} of head");
+    for name in ["checkpoint", "log.vkey", "tile/0/000.p/7", "tile/entries/000.p/7"] {
+        let file = dir.path().join("data").join(name);
+        let good = fs::read(&file).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&file, &bad).unwrap();
+            match check(dir.path()) {
+                Err(VerifyError::Tampered(finding)) => {
+                    let named = if name == "log.vkey" { finding.file.exists() } else { finding.file == file };
+                    assert!(named, "byte {at} of {name}: {finding}");
+                }
+                other => panic!("byte {at} of {name}: {other:?}"),
+            }
+        }
+        fs::write(&file, &good).unwrap();
     }
+    check(dir.path()).unwrap();
 }
 
 #[test]
@@ -150,25 +214,25 @@ fn each_kind_of_tampering_is_named() {
         }
     }
     fs::write(&path, &good).unwrap();
-    fs::write(dir.path().join("wal/notitie.txt"), "x").unwrap();
+    fs::write(dir.path().join("data/wal/notitie.txt"), "x").unwrap();
     assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(f)) if f.kind == FindingKind::Foreign));
-    fs::remove_file(dir.path().join("wal/notitie.txt")).unwrap();
+    fs::remove_file(dir.path().join("data/wal/notitie.txt")).unwrap();
     fs::remove_file(&path).unwrap();
     assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(f)) if f.kind == FindingKind::Missing));
     fs::write(&path, &good).unwrap();
-    fs::remove_file(dir.path().join("head")).unwrap();
+    fs::remove_file(dir.path().join("data/checkpoint")).unwrap();
     assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(f)) if f.kind == FindingKind::Missing));
-    fs::remove_dir_all(dir.path().join("wal")).unwrap();
+    fs::remove_dir_all(dir.path().join("data")).unwrap();
     let error = check(dir.path()).unwrap_err();
     assert!(matches!(error, VerifyError::Unreadable(..)));
     assert_eq!(error.exit_code(), 2);
 }
 
-/// Whoever rewrites the whole file, links and checksums included, still does not match the head.
+/// Whoever rewrites the whole file, links and checksums included, still does not match what was signed.
 #[test]
-fn a_log_written_anew_does_not_match_its_head() {
+fn a_log_written_anew_does_not_match_its_checkpoint() {
     let (dir, other) = (written(), tempfile::tempdir().unwrap());
-    let log = Log::open(other.path(), clock()).unwrap();
+    let log = open(other.path()).unwrap();
     write_some(&log);
     log.close();
     fs::copy(segment(other.path()), segment(dir.path())).unwrap();
@@ -182,14 +246,14 @@ fn damage_is_not_written_over() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[400] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    assert!(matches!(Log::open(dir.path(), clock()), Err(Error::Damaged { .. })));
+    assert!(matches!(open(dir.path()), Err(Error::Damaged { .. })));
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
 #[test]
 fn a_torn_end_is_cut_and_recorded() {
     let dir = tempfile::tempdir().unwrap();
-    let log = Log::open(dir.path(), clock()).unwrap();
+    let log = open(dir.path()).unwrap();
     let _ = log.record_blocking(disclosure(1, 0, 3), ()).unwrap();
     log.close();
     let path = segment(dir.path());
@@ -198,22 +262,47 @@ fn a_torn_end_is_cut_and_recorded() {
     // A crash in the middle of the next write: half a frame.
     fs::write(&path, [&good[..], &good[at[1]..at[1] + 200]].concat()).unwrap();
     assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(f)) if f.kind == FindingKind::Torn));
-    Log::open(dir.path(), clock()).unwrap().close();
-    let mut leaves = Vec::new();
-    let report = read(dir.path(), &mut |_, _| {}, &mut |_, leaf, _| leaves.push(leaf.clone())).unwrap();
+    open(dir.path()).unwrap().close();
+    let report = check(dir.path()).unwrap();
+    let leaves = leaves(dir.path());
     assert_eq!(report.unknown_outcomes, 1, "the delivery that was under way");
-    let recovery = leaves.iter().find(|leaf| leaf.kind == LeafKind::Recovery).unwrap();
+    let (_, recovery) = leaves.iter().find(|(_, leaf)| leaf.kind == LeafKind::Recovery).unwrap();
     assert_eq!(recovery.released, 200, "the bytes that were cut off");
 }
 
 #[test]
 fn one_process_has_the_log() {
     let dir = tempfile::tempdir().unwrap();
-    let log = Log::open(dir.path(), clock()).unwrap();
-    assert!(matches!(Log::open(dir.path(), clock()), Err(Error::Locked)));
+    let log = open(dir.path()).unwrap();
+    assert!(matches!(open(dir.path()), Err(Error::Locked)));
     log.close();
     drop(log);
-    Log::open(dir.path(), clock()).unwrap();
+    open(dir.path()).unwrap();
+}
+
+/// Three days, of which the first two are sealed. Gives what was handed out as recorded, and nothing after a failure.
+fn three_days(log: Result<Log, Error>, clock: &Hands) -> Vec<(Position, (u8, u32))> {
+    let mut recorded = Vec::new();
+    let Ok(log) = log else { return recorded };
+    let mut failed = false;
+    for day in 0..3 {
+        clock.put(MONDAY.saturating_add(jiff::Span::new().days(day)));
+        for delivery in [1, 2] {
+            for chunk in 0..2 {
+                match log.record_blocking(disclosure(delivery, chunk, 3), (delivery, chunk)) {
+                    Ok(one) => {
+                        assert!(!failed, "a poisoned log records nothing");
+                        recorded.push((one.position(), one.into_inner()));
+                    }
+                    Err(_) => failed = true,
+                }
+            }
+            failed |= log.note_blocking(sent(delivery)).is_err();
+        }
+    }
+    assert!(!failed || !log.is_writable());
+    log.close();
+    recorded
 }
 
 /// The disk fails at every step in turn, with the failing step written, half written or not. Whatever was handed out
@@ -221,56 +310,36 @@ fn one_process_has_the_log() {
 #[test]
 fn a_failing_disk_loses_nothing_that_was_released() {
     let steps = {
-        let dir = tempfile::tempdir().unwrap();
-        let storage = FaultyStorage::counting(DirStorage::open(dir.path()).unwrap());
+        let dir = quick_dir();
+        let storage = FaultyStorage::counting(dir_storage(dir.path()));
         let steps = storage.steps();
-        let log = Log::open_on(Box::new(storage), &clock()).unwrap();
-        write_some(&log);
-        log.close();
+        let clock = Hands::at(MONDAY);
+        let log = Log::open_on(Arc::new(storage), site(dir.path()), Arc::<Hands>::clone(&clock));
+        assert_eq!(three_days(log, &clock).len(), 12);
         steps.load(SeqCst)
     };
-    assert!(steps > 10);
+    assert!(steps > 50, "{steps} steps");
     for failing in [Failing::Half, Failing::NotPersisted, Failing::Persisted] {
-        for error in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
-            for at in 0..steps {
-                let dir = tempfile::tempdir().unwrap();
-                let storage = DirStorage::open(dir.path()).unwrap();
-                let storage = FaultyStorage::new(storage, at, failing, error);
-                let mut recorded = Vec::new();
-                if let Ok(log) = Log::open_on(Box::new(storage), &clock()) {
-                    let mut failed = false;
-                    for delivery in [1, 2] {
-                        for chunk in 0..2 {
-                            match log.record_blocking(disclosure(delivery, chunk, 3), (delivery, chunk)) {
-                                Ok(one) => {
-                                    assert!(!failed, "a poisoned log records nothing");
-                                    recorded.push((one.position(), one.into_inner()));
-                                }
-                                Err(_) => failed = true,
-                            }
-                        }
-                        failed |= log.note_blocking(sent(delivery)).is_err();
-                    }
-                    assert!(!failed || !log.is_writable());
-                    log.close();
-                }
-                let log = Log::open(dir.path(), clock());
-                let log = log.unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}"));
-                log.close();
-                let mut found = Vec::new();
-                read(dir.path(), &mut |_, _| {}, &mut |position, leaf, rows| {
-                    if leaf.kind == LeafKind::Disclosure {
-                        assert_eq!(rows.len(), 3);
-                        found.push((position, (leaf.span_id[0], leaf.chunk)));
-                    }
-                })
-                .unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}"));
-                for one in recorded {
-                    assert!(
-                        found.contains(&one),
-                        "{failing:?} at step {at}: {one:?} was released and is gone"
-                    );
-                }
+        for at in 0..steps {
+            let dir = quick_dir();
+            let error = if at % 2 == 0 { io::ErrorKind::StorageFull } else { io::ErrorKind::Other };
+            let storage = FaultyStorage::new(dir_storage(dir.path()), at, failing, error);
+            let clock = Hands::at(MONDAY);
+            let log = Log::open_on(Arc::new(storage), site(dir.path()), Arc::<Hands>::clone(&clock));
+            let recorded = three_days(log, &clock);
+            // The next start puts in order what can be, and says so; twice, for what the first left to the second.
+            for _ in 0..2 {
+                let log = Log::open(site(dir.path()), Arc::<Hands>::clone(&clock));
+                log.unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}")).close();
+                check(dir.path()).unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}"));
+            }
+            let found: Vec<_> = leaves(dir.path())
+                .into_iter()
+                .filter(|(_, leaf)| leaf.kind == LeafKind::Disclosure)
+                .map(|(position, leaf)| (position, (leaf.span_id[0], leaf.chunk)))
+                .collect();
+            for one in recorded {
+                assert!(found.contains(&one), "{failing:?} at step {at}: {one:?} was released and is gone");
             }
         }
     }
@@ -279,9 +348,9 @@ fn a_failing_disk_loses_nothing_that_was_released() {
 #[test]
 fn exchanges_that_wait_share_a_sync() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = FaultyStorage::counting(DirStorage::open(dir.path()).unwrap());
+    let storage = FaultyStorage::counting(dir_storage(dir.path()));
     let syncs = storage.syncs();
-    let log = Log::open_on(Box::new(storage), &clock()).unwrap();
+    let log = open_faulty(dir.path(), storage).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     runtime.block_on(async {
         let mut tasks = Vec::new();
@@ -302,4 +371,177 @@ fn exchanges_that_wait_share_a_sync() {
     assert_eq!(stats.rows, 64 * 20 * 2);
     assert!(syncs.load(SeqCst) < 64 * 20, "{} syncs", syncs.load(SeqCst));
     assert_eq!(check(dir.path()).unwrap().open, 64);
+}
+
+/// Hours of school: three days with two deliveries each, and a fourth that goes on.
+fn four_days(dir: &Path) -> Arc<Hands> {
+    let clock = Hands::at(MONDAY);
+    let log = Log::open(site(dir), Arc::<Hands>::clone(&clock)).unwrap();
+    for day in 0..4 {
+        clock.put(MONDAY.saturating_add(jiff::Span::new().days(day)));
+        write_some(&log);
+    }
+    log.close();
+    clock
+}
+
+fn files(dir: &Path, folder: &str) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(dir.join("data").join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn days_that_are_over_are_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    four_days(dir.path());
+    // Closing waits for the sealer, which was told of each day when the next began.
+    assert_eq!(files(dir.path(), "rows/99DE"), ["2026-11-23.rows", "2026-11-24.rows", "2026-11-25.rows"]);
+    assert_eq!(files(dir.path(), "wal").len(), 1, "what is in sealed files has left the write-ahead log");
+    let report = check(dir.path()).unwrap();
+    assert_eq!((report.seals, report.rows, report.deliveries), (3, 48, 8));
+    let reader = Reader::open(&site(dir.path()).directory).unwrap();
+    let mut found = Vec::new();
+    let days = MONDAY..=MONDAY.tomorrow().unwrap();
+    reader.rows("99DE", &days, Some(&[2; 16]), &mut |row| found.push(row.position)).unwrap();
+    assert_eq!(found.len(), 12, "two days, two chunks of three rows of one handle each");
+    let mut all = 0;
+    reader.rows("99DE", &(Date::MIN..=Date::MAX), None, &mut |_| all += 1).unwrap();
+    assert_eq!(all, 48);
+}
+
+/// A folder in memory where the machine has one: a matrix of crashes syncs thousands of times.
+fn quick_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() {
+            copy_tree(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+/// A log that was put back from a backup does not go on as if nothing had been.
+#[test]
+fn a_log_put_back_from_a_backup_shows() {
+    let dir = written();
+    let (data, backup) = (dir.path().join("data"), dir.path().join("backup"));
+    copy_tree(&data, &backup);
+    let log = open(dir.path()).unwrap();
+    log.note_blocking(Leaf::new(LeafKind::LogRead)).unwrap();
+    log.close();
+    let restore = || {
+        fs::remove_dir_all(&data).unwrap();
+        copy_tree(&backup, &data);
+    };
+    restore();
+    assert!(matches!(open(dir.path()), Err(Error::RolledBack { has: 7, had: 9 })));
+    assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(f)) if f.kind == FindingKind::Missing));
+    // Without the copy it opens, and has that on record; with the copy put back it is another log.
+    let copy = site(dir.path()).copy;
+    let kept = fs::read(&copy).unwrap();
+    fs::remove_file(&copy).unwrap();
+    let log = open(dir.path()).unwrap();
+    write_some(&log);
+    log.close();
+    let recovery = leaves(dir.path()).into_iter().find(|(_, leaf)| leaf.kind == LeafKind::Recovery).unwrap();
+    assert_eq!(recovery.1.status, 1, "the copy was gone");
+    fs::write(&copy, kept).unwrap();
+    assert!(matches!(open(dir.path()), Err(Error::Damaged { .. })));
+    assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(f)) if f.kind == FindingKind::Foreign));
+}
+
+/// Two processes that go on from the same log cannot both sign for it.
+#[test]
+fn two_that_go_on_from_one_log_do_not_both_sign() {
+    let dir = written();
+    copy_tree(&dir.path().join("data"), &dir.path().join("clone"));
+    let first = open(dir.path()).unwrap();
+    let twin = Site { directory: dir.path().join("clone"), ..site(dir.path()) };
+    // The first has opened the log, which is a record; the clone is behind that.
+    assert!(matches!(Log::open(twin, clock()), Err(Error::RolledBack { .. })));
+    first.close();
+}
+
+/// A copy of another log's checkpoint is not written over.
+#[test]
+fn a_copy_belongs_to_one_log() {
+    let dir = written();
+    let other = Site {
+        directory: dir.path().join("other"),
+        copy: site(dir.path()).copy,
+        signer: Signer::new("sluis.example/other", Zeroizing::new([8; 32])).unwrap(),
+    };
+    assert!(matches!(Log::open(other, clock()), Err(Error::ForeignCopy)));
+}
+
+/// Every way to tamper with each part of a log of four days: what is found, and where.
+#[test]
+fn tampering_with_sealed_days_is_found_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    four_days(dir.path());
+    let good = dir.path().join("good");
+    copy_tree(&dir.path().join("data"), &good);
+    let data = dir.path().join("data");
+    let mut named = Vec::new();
+    let mut tampered = |what: &str, file: &str, act: &dyn Fn(&Path)| {
+        fs::remove_dir_all(&data).unwrap();
+        copy_tree(&good, &data);
+        act(&data.join(file));
+        match check(dir.path()) {
+            Err(VerifyError::Tampered(finding)) => {
+                assert!(finding.file.starts_with(&data), "{what} {file}: {finding}");
+                named.push(format!("{what} {file}: {}", finding.kind.as_str()));
+            }
+            other => panic!("{what} {file}: {other:?}"),
+        }
+    };
+    let flip = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 4;
+        fs::write(path, bytes).unwrap();
+    };
+    let cut = |path: &Path| {
+        let bytes = fs::read(path).unwrap();
+        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    };
+    let segment = format!("wal/{}", files(dir.path(), "wal")[0]);
+    for file in
+        ["checkpoint", "tile/0/000.p/28", "tile/entries/000.p/28", "rows/99DE/2026-11-24.rows", &segment]
+    {
+        tampered("edit", file, &flip);
+        tampered("truncate", file, &cut);
+        tampered("drop", file, &|path| fs::remove_file(path).unwrap());
+    }
+    let swap = |other: &'static str| {
+        move |path: &Path| {
+            let other = path.with_file_name(other);
+            let (one, two) = (fs::read(path).unwrap(), fs::read(&other).unwrap());
+            fs::write(path, two).unwrap();
+            fs::write(other, one).unwrap();
+        }
+    };
+    tampered("swap", "rows/99DE/2026-11-24.rows", &swap("2026-11-23.rows"));
+    tampered("roll back", "checkpoint", &|path| {
+        fs::write(path, "sluis.example/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n").unwrap();
+    });
+    // Two entries of a bundle change places.
+    tampered("reorder", "tile/entries/000.p/28", &|path| {
+        let mut bytes = fs::read(path).unwrap();
+        let (one, two) = (bytes[258..516].to_vec(), bytes[516..774].to_vec());
+        bytes[258..516].copy_from_slice(&two);
+        bytes[516..774].copy_from_slice(&one);
+        fs::write(path, bytes).unwrap();
+    });
+    assert_eq!(named.len(), 18, "{named:#?}");
 }

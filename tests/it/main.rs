@@ -4,12 +4,15 @@
 mod canary; // planted values appear in nothing the process emits
 mod certs; // a recipient is known by its name, OIN or thumbprint
 mod commands; // init, check, minimise, preview, keys, log verify
+mod crash; // kill -9 under load
 mod documents; // golden documents, spellings, chunkings
 mod gateway; // the real binary, mutual TLS, a pupil administration that misbehaves
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
 mod properties; // whatever the agreement and the document: only what is named leaves
 mod results; // results go to the school they are of, whole, or not at all
+mod rows; // files of rows: sealed, found, proven, erased, rolled up
 mod samples; // real messages against the official schemas, where those are present
 mod schemas; // every published schema is loaded
+mod tlog; // checkpoints and tiles, read by code that is not ours
 mod vectors; // pseudonyms, tokens and handles

@@ -1,0 +1,132 @@
+//! From records to what others can verify: tiles, and a signed checkpoint in two places.
+
+use std::{
+    fs,
+    io::{self, Read},
+};
+
+use super::{
+    Error, Site,
+    checkpoint::Checkpoint,
+    merkle::Tree,
+    storage::{Storage, read_small, replace},
+    tile::{TileReader, TileWriter},
+    verify::PUBLIC_KEY,
+};
+
+/// Bytes of a checkpoint at most, as of c2sp.org/signed-note.
+const CHECKPOINT_BYTES: u64 = 64 * 1024;
+/// Bytes of a tile or bundle at most: 256 entries of 65,535 bytes and their lengths.
+const TILE_BYTES: u64 = 256 * (2 + 65_535);
+
+/// Reads a tile or bundle whole.
+pub(super) fn read_tile(storage: &dyn Storage, name: &str) -> io::Result<Vec<u8>> {
+    read_small(storage, name, TILE_BYTES)?.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Puts leaves into tiles and signs checkpoints over them.
+pub(super) struct Publisher {
+    tiles: TileWriter,
+    /// What stands in the second place, as far as we know.
+    copy: Option<Vec<u8>>,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Publisher {
+    /// Goes on after the last checkpoint, which is given too.
+    pub(super) fn open(storage: &dyn Storage, site: &Site) -> Result<(Self, Option<Checkpoint>), Error> {
+        let damaged = |file: &str| Error::Damaged { file: file.into(), offset: 0 };
+        let verifiers = std::slice::from_ref(site.signer.verifier());
+        let note = match read_small(storage, "checkpoint", CHECKPOINT_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(damaged("checkpoint")),
+            read => read.map_err(Error::Open)?,
+        };
+        let last = match note {
+            None => None,
+            Some(note) => Some(Checkpoint::open(&note, verifiers).map_err(|_| damaged("checkpoint"))?),
+        };
+        // For whoever verifies the log later; keeping another copy of it is up to them.
+        let key = format!("{}\n", site.signer.verifier());
+        if read_small(storage, PUBLIC_KEY, CHECKPOINT_BYTES).map_err(Error::Open)?.as_deref()
+            != Some(key.as_bytes())
+        {
+            let written = storage.put(&[(PUBLIC_KEY.into(), key.into_bytes())]);
+            written.map_err(|error| Error::Write(error.kind()))?;
+        }
+        let size = last.as_ref().map_or(0, |checkpoint| checkpoint.size);
+        let tiles = TileWriter::resume(size, |name| read_tile(storage, name)).map_err(|_| damaged("tile"))?;
+        if last.as_ref().is_some_and(|checkpoint| tiles.tree().root() != checkpoint.root) {
+            return Err(damaged("tile"));
+        }
+        let copy = read_copy(site).map_err(Error::Open)?;
+        let checkpoint = match &copy {
+            None => None,
+            Some(note) => Some(Checkpoint::open(note, verifiers).map_err(|_| Error::ForeignCopy)?),
+        };
+        Ok((Self { tiles, copy, checkpoint }, last))
+    }
+
+    /// The checkpoint in the second place, as it was when the log was opened.
+    pub(super) fn copy(&self) -> Option<Checkpoint> {
+        self.checkpoint.clone()
+    }
+
+    /// Leaves so far.
+    pub(super) fn size(&self) -> u64 {
+        self.tiles.size()
+    }
+
+    /// The tree as it was at a size that tiles reach.
+    pub(super) fn tree_at(&self, storage: &dyn Storage, size: u64) -> Result<Tree, Error> {
+        let missing = || Error::Damaged { file: "wal".into(), offset: 0 };
+        if size > self.tiles.size() {
+            return Err(missing());
+        }
+        let reader = TileReader::new(self.tiles.size(), |name: &str| read_tile(storage, name));
+        Tree::restore(&reader, size).map_err(|_| Error::Damaged { file: "tile".into(), offset: 0 })
+    }
+
+    /// Adds a leaf.
+    pub(super) fn push(&mut self, leaf: &[u8]) {
+        self.tiles.push(leaf).expect("a leaf is shorter than 64 KiB");
+    }
+
+    /// Writes what is new of the tiles, then the checkpoint, first in the second place.
+    ///
+    /// In this order a checkpoint never speaks of what is not there; and where the crash comes between the two places,
+    /// the write-ahead log reaches further than either.
+    pub(super) fn publish(&mut self, storage: &dyn Storage, site: &Site, tree: &Tree) -> io::Result<()> {
+        debug_assert_eq!(tree.size(), self.tiles.size());
+        let files = self.tiles.checkpoint();
+        storage.put(&files.files)?;
+        let checkpoint = Checkpoint {
+            origin: site.signer.verifier().name().to_owned(),
+            size: tree.size(),
+            root: tree.root(),
+        };
+        let note = checkpoint.sign(&[&site.signer]).map_err(io::Error::other)?.into_bytes();
+        // Whoever changed it meanwhile goes on from the same log: one of the two must stop.
+        if read_copy(site)? != self.copy {
+            return Err(io::Error::other("the copy of the checkpoint was changed by another"));
+        }
+        if let Some(folder) = site.copy.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        replace(&site.copy, &note)?;
+        storage.put(&[("checkpoint".into(), note.clone())])?;
+        self.copy = Some(note);
+        files.superseded.iter().try_for_each(|folder| storage.remove(folder))
+    }
+}
+
+fn read_copy(site: &Site) -> io::Result<Option<Vec<u8>>> {
+    match fs::File::open(&site.copy) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(file) => {
+            let mut note = Vec::new();
+            file.take(CHECKPOINT_BYTES).read_to_end(&mut note)?;
+            Ok(Some(note))
+        }
+    }
+}

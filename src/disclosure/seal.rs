@@ -1,0 +1,225 @@
+//! Days that are over: their rows go from the write-ahead log into one sealed file per school, and a leaf with the root
+//! over them goes into the log.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    io::{self, BufReader},
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use jiff::civil::Date;
+
+use super::{
+    Error,
+    commit::{Disclosure, Recorder},
+    record::{Leaf, LeafKind, Position},
+    recover::Segment,
+    rowfile::{self, Chunk},
+    storage::{Source, Storage},
+    wal::{self, End, Scanner, Step},
+};
+use crate::clock::day_start_ms;
+
+/// The name of the file that holds the rows of a school and day.
+pub(super) fn row_file_name(brin: &str, day: Date) -> String {
+    format!("rows/{brin}/{day}.rows")
+}
+
+/// What could not be done is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(3600);
+
+/// What a sealer is told.
+pub(super) enum Work {
+    /// All segments whose day is over.
+    Past(Vec<Segment>),
+    /// Finish what is under way, and end.
+    Stop,
+}
+
+/// A thread that seals days. Dropped, it finishes the one it is at.
+pub(super) struct Sealer {
+    work: mpsc::Sender<Work>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sealer {
+    /// Starts it. `sealed` are the schools and days that have a seal.
+    pub(super) fn start(
+        storage: Arc<dyn Storage>,
+        recorder: Recorder,
+        work: mpsc::Sender<Work>,
+        waiting: mpsc::Receiver<Work>,
+        sealed: HashSet<([u8; 4], Date)>,
+    ) -> io::Result<Self> {
+        let mut state = State { storage, recorder, sealed, done: HashSet::new() };
+        let thread = std::thread::Builder::new().name("disclosure-seal".into()).spawn(move || {
+            let mut past = Vec::new();
+            loop {
+                match waiting.recv_timeout(AGAIN) {
+                    Ok(Work::Past(segments)) => past = segments,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                }
+                if let Err(error) = state.seal(&past) {
+                    // The rows are safe in the write-ahead log; nothing is lost by trying again.
+                    tracing::warn!(reason = %error, "a day that is over could not be sealed");
+                }
+            }
+        })?;
+        Ok(Self { work, thread: Some(thread) })
+    }
+}
+
+impl Drop for Sealer {
+    fn drop(&mut self) {
+        let _ = self.work.send(Work::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct State {
+    storage: Arc<dyn Storage>,
+    recorder: Recorder,
+    sealed: HashSet<([u8; 4], Date)>,
+    /// Segments the writer was told it may remove.
+    done: HashSet<String>,
+}
+
+/// Where the rows of a leaf stand.
+struct Place {
+    segment: usize,
+    offset: u64,
+    position: u64,
+}
+
+/// The places of each school's rows, by BRIN.
+type Schools = BTreeMap<[u8; 4], Vec<Place>>;
+
+impl State {
+    fn seal(&mut self, past: &[Segment]) -> Result<(), Error> {
+        let mut days: BTreeMap<Date, Vec<String>> = BTreeMap::new();
+        for segment in past {
+            if let Some(day) = segment.day.filter(|_| !self.done.contains(&segment.name)) {
+                days.entry(day).or_default().push(segment.name.clone());
+            }
+        }
+        for (day, segments) in days {
+            self.seal_day(day, &segments)?;
+        }
+        Ok(())
+    }
+
+    fn seal_day(&mut self, day: Date, segments: &[String]) -> Result<(), Error> {
+        let (schools, mut pending) = self.survey(segments)?;
+        for (brin, places) in schools {
+            if !self.sealed.contains(&(brin, day)) {
+                self.seal_school(brin, day, segments, &places)?;
+                self.sealed.insert((brin, day));
+            }
+        }
+        // A delivery that is under way must still be found at the next start.
+        if !pending.is_empty() {
+            for name in self.storage.list("wal").map_err(Error::Open)? {
+                let name = format!("wal/{name}");
+                if segments.last().is_some_and(|last| name > *last) {
+                    self.scan(&name, &mut |leaf, _, _| {
+                        if leaf.kind == LeafKind::Outcome {
+                            pending.remove(&leaf.span_id);
+                        }
+                    })?;
+                }
+            }
+        }
+        if pending.is_empty() {
+            self.recorder.sealed(segments.to_vec())?;
+            self.done.extend(segments.iter().cloned());
+        }
+        Ok(())
+    }
+
+    /// Where the rows of each school stand, and the deliveries without outcome.
+    fn survey(&self, segments: &[String]) -> Result<(Schools, HashSet<[u8; 8]>), Error> {
+        let mut schools = Schools::new();
+        let mut pending = HashSet::new();
+        for (segment, name) in segments.iter().enumerate() {
+            self.scan(name, &mut |leaf, position, offset| {
+                if leaf.kind == LeafKind::Disclosure {
+                    pending.insert(leaf.span_id);
+                    if leaf.rows > 0 {
+                        schools.entry(leaf.brin()).or_default().push(Place { segment, offset, position });
+                    }
+                } else if leaf.kind == LeafKind::Outcome {
+                    pending.remove(&leaf.span_id);
+                }
+            })?;
+        }
+        Ok((schools, pending))
+    }
+
+    /// Shows each leaf of a segment with its position and offset, as far as it is whole.
+    fn scan(&self, name: &str, show: &mut dyn FnMut(&Leaf, u64, u64)) -> Result<(), Error> {
+        let damaged = |offset| Error::Damaged { file: name.into(), offset };
+        let open = || Ok(BufReader::with_capacity(256 * 1024, self.storage.open(name)?));
+        let Ok((first, link)) = Scanner::beginning(&mut open().map_err(Error::Open)?).map_err(Error::Open)?
+        else {
+            return Err(damaged(0));
+        };
+        // Only the links are held against it here; the root of the tree was when the log was opened.
+        let mut end = End::at(first, link);
+        let Ok(mut scanner) = Scanner::open(open().map_err(Error::Open)?, &end).map_err(Error::Open)? else {
+            return Err(damaged(0));
+        };
+        loop {
+            let position = end.next().0;
+            match scanner.step(&mut end).map_err(Error::Open)? {
+                Step::Frame(frame) => show(&frame.leaf, position, frame.start),
+                Step::End | Step::Damaged(wal::Damage::Torn, _) => return Ok(()),
+                Step::Damaged(_, at) => return Err(damaged(at)),
+            }
+        }
+    }
+
+    fn seal_school(
+        &self,
+        brin: [u8; 4],
+        day: Date,
+        segments: &[String],
+        places: &[Place],
+    ) -> Result<(), Error> {
+        let brin_text =
+            std::str::from_utf8(&brin).map_err(|_| Error::Open(io::ErrorKind::InvalidData.into()))?;
+        let mut built = None;
+        let fill = &mut |out: &mut dyn io::Write| {
+            let mut sealing = rowfile::Sealer::new(out, brin_text, day).map_err(io::Error::other)?;
+            let mut source: Option<(usize, Box<dyn Source>)> = None;
+            for place in places {
+                if source.as_ref().is_none_or(|(open, _)| *open != place.segment) {
+                    source = Some((place.segment, self.storage.open(&segments[place.segment])?));
+                }
+                let (_, file) = source.as_mut().expect("it was just opened");
+                let (salt, rows) = wal::block_at(file, place.offset)?.ok_or(io::ErrorKind::InvalidData)?;
+                let position = Position(place.position);
+                sealing.push(Chunk { position, salt, rows }).map_err(io::Error::other)?;
+            }
+            built = Some(sealing.finish().map_err(io::Error::other)?);
+            Ok(())
+        };
+        let name = row_file_name(brin_text, day);
+        self.storage.write(&name, fill).map_err(|error| Error::Write(error.kind()))?;
+        let built = built.expect("written without error, so built");
+        let mut leaf = Leaf::new(LeafKind::DaySeal);
+        leaf.controller[..4].copy_from_slice(&brin);
+        leaf.start_ms = day_start_ms(day);
+        leaf.rows = built.rows;
+        leaf.inner_root = built.root;
+        leaf.status = 1;
+        self.recorder.record_blocking(Disclosure { leaf, rows: Vec::new() }).map(|_| ())
+    }
+}
