@@ -146,7 +146,7 @@ impl Delivery {
         })
     }
 
-    /// Records how a delivery ended that [`disclose`] completed.
+    /// Records how a delivery ended that [`disclose`](crate::exchange::disclose) completed.
     ///
     /// # Errors
     ///

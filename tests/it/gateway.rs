@@ -260,7 +260,7 @@ pub(crate) fn request(home: &Home, operation: &str, inside: &str) -> String {
 
 pub(crate) const ASK: &str =
     "<schooljaar>2026-2027</schooljaar><brincode>99DE</brincode><xsdversie>2.2</xsdversie>";
-const PUPILS: &str = "<groepen><groep key=\"G1\"><naam>4A</naam><jaargroep>4</jaargroep></groep></groepen>\
+pub(crate) const PUPILS: &str = "<groepen><groep key=\"G1\"><naam>4A</naam><jaargroep>4</jaargroep></groep></groepen>\
      <leerlingen><leerling key=\"100001\"><achternaam>Jansen</achternaam><roepnaam>Jip</roepnaam><groep key=\"G1\"/>\
      <bsn>999990019</bsn></leerling></leerlingen><leerkrachten><leerkracht key=\"LK1\"><achternaam>Testina</achternaam>\
      </leerkracht></leerkrachten>";
