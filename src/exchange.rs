@@ -153,14 +153,6 @@ pub struct Disclosed<W> {
     pub bytes: u64,
 }
 
-impl<W> Disclosed<W> {
-    /// The receiver, and all else.
-    pub fn split(self) -> (W, Disclosed<()>) {
-        let Self { summary, receiver, chunks, bytes } = self;
-        (receiver, Disclosed { summary, receiver: (), chunks, bytes })
-    }
-}
-
 /// What ended a disclosure. None holds anything of the document.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

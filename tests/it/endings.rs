@@ -1,24 +1,211 @@
 //! Exchanges that end otherwise than they should: each leaves the record it should, and room for the next.
 
-use std::{io::Write, sync::Arc};
+use std::{
+    io::Write,
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
 
 use sluis::{
     clock::{Clock, SystemClock},
     config::Config,
     delivery::{Asked, Delivery},
-    disclosure::{Log, OutcomeStatus, read},
+    disclosure::{Leaf, LeafKind, Log, OutcomeStatus, read},
     exchange::disclose,
 };
 
-use crate::{documents::feed, gateway::PUPILS, home::Home};
+use crate::{
+    documents::feed,
+    gateway::{
+        ASK, FakeLas, PUPILS, Served, attribute, begin, connect, held_back, many_pupils, post, read_all,
+        request, send, write_xml,
+    },
+    home::Home,
+};
+
+const PATIENT: &str = "las_response_ms = 20000\nlas_idle_ms = 20000\n";
+const WAIT: Duration = Duration::from_secs(20);
+
+fn leaves(home: &Home) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    read(&home.path("data"), &mut |_, _| {}, &mut |_, leaf, _| leaves.push(leaf.clone())).unwrap();
+    leaves
+}
 
 fn outcomes(home: &Home) -> Vec<OutcomeStatus> {
-    let mut outcomes = Vec::new();
-    read(&home.path("data"), &mut |_, _| {}, &mut |_, leaf, _| {
-        outcomes.extend(leaf.outcome().map(|outcome| outcome.status))
-    })
-    .unwrap();
-    outcomes
+    leaves(home).iter().filter_map(|leaf| leaf.outcome().map(|outcome| outcome.status)).collect()
+}
+
+#[test]
+fn results_have_an_outcome_when_the_supplier_hangs_up() {
+    let home = Home::new();
+    let (arrived, arrives) = mpsc::channel();
+    let (release, held) = mpsc::channel::<()>();
+    let (arrived, held) = (Mutex::new(arrived), Mutex::new(held));
+    let las = FakeLas::at_once(move |request, stream| {
+        if request.contains("leerresultaten_verzoek") {
+            arrived.lock().unwrap().send(()).unwrap();
+            let _ = held.lock().unwrap().recv();
+            write_xml(
+                stream,
+                "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><leerresultaten_bevestiging \
+                 xmlns=\"http://www.edustandaard.nl/leerresultaten/2/leerresultaten\"/></s:Body></s:Envelope>",
+            );
+        } else {
+            write_xml(stream, &feed(PUPILS));
+        }
+    });
+    let served = Served::with(&home, &las, PATIENT, home.sluis(&["serve"]));
+    let got = post(&home, &served, &request(&home, "leerlinggegevens_verzoek", ASK));
+    let pupil = attribute(&got.text, "leerling", "key");
+    let results = format!(
+        "<school><schooljaar>2026-2027</schooljaar><brincode>99DE</brincode>\
+         <aanmaakdatum>2026-11-11T00:05:46</aanmaakdatum><xsdversie>2.2</xsdversie></school><toetsafnames><toetsafname>\
+         <leerlingid>{pupil}</leerlingid><resultaten><resultaat key=\"R1\"><afnamedatum>2026-11-10</afnamedatum>\
+         <toetscode>T1</toetscode><score>17</score></resultaat></resultaten></toetsafname></toetsafnames>"
+    );
+    let mut stream = connect(&home, &served, Some("noordzee"));
+    send(&mut stream, &request(&home, "leerresultaten_verzoek", &results), "text/xml");
+    arrives.recv_timeout(WAIT).unwrap();
+    drop(stream);
+    // Only the connection that asks is left: the gateway knows that the supplier has gone.
+    served.until("/metrics", "sluis_connections 1");
+    // It is drained, and waits for what no connection stands for any more.
+    served.signal("-TERM");
+    served.wait_for("draining");
+    release.send(()).unwrap();
+    served.stop();
+    assert_eq!(outcomes(&home), [OutcomeStatus::Sent, OutcomeStatus::Sent]);
+}
+
+#[test]
+fn clients_that_do_not_read_make_room_for_others() {
+    let home = Home::new();
+    let pupils: String = (0..12_000)
+        .map(|i| format!("<leerling key=\"{}\"><roepnaam>Jip</roepnaam></leerling>", 200_000 + i))
+        .collect();
+    let document = feed(&format!("<leerlingen>{pupils}</leerlingen>"));
+    let las = FakeLas::at_once(move |_, stream| write_xml(stream, &document));
+    let limits = format!("{PATIENT}connections = 3\nsend_idle_ms = 300\n");
+    let served = Served::with(&home, &las, &limits, home.sluis(&["serve"]));
+    let ask = request(&home, "leerlinggegevens_verzoek", ASK);
+    let idle: Vec<_> = (0..3)
+        .map(|_| {
+            let mut stream = connect(&home, &served, Some("noordzee"));
+            send(&mut stream, &ask, "text/xml");
+            stream
+        })
+        .collect();
+    let got = post(&home, &served, &ask.replace("99DE", "99DF"));
+    assert_eq!(got.status, 500, "{}", got.text);
+    drop(idle);
+    served.stop();
+    assert_eq!(outcomes(&home), [OutcomeStatus::Failed; 3]);
+}
+
+#[test]
+fn one_certificate_does_not_get_all_connections() {
+    let home = Home::new();
+    let served = Served::with(
+        &home,
+        &FakeLas::answering(feed(PUPILS)),
+        "connections_per_certificate = 1\n",
+        home.sluis(&["serve"]),
+    );
+    let mut first = connect(&home, &served, Some("noordzee"));
+    write!(first, "GET /anders HTTP/1.1\r\nHost: x\r\n").unwrap();
+    let mut second = connect(&home, &served, Some("noordzee"));
+    let _ = write!(second, "GET /anders HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_eq!(read_all(&mut second), "");
+    served.until("/metrics", "sluis_connection_refusals_total{reason=\"certificate\"} 1");
+    write!(first, "Connection: close\r\n\r\n").unwrap();
+    assert!(read_all(&mut first).starts_with("HTTP/1.1 404 "));
+    served.stop();
+}
+
+#[test]
+fn a_las_is_left_when_whoever_asked_has_gone() {
+    let home = Home::new();
+    let (asked, asks) = mpsc::channel();
+    let (left, leaves) = mpsc::channel();
+    let told = Mutex::new((asked, left));
+    let first = Mutex::new(true);
+    let las = FakeLas::at_once(move |_, stream| {
+        if !std::mem::take(&mut *first.lock().unwrap()) {
+            return write_xml(stream, &feed(PUPILS));
+        }
+        let document = many_pupils();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 1000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        told.lock().unwrap().0.send(()).unwrap();
+        // Never enough for a chunk, and never idle.
+        for byte in document.as_bytes() {
+            if stream.write_all(&[*byte]).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        told.lock().unwrap().1.send(()).unwrap();
+    });
+    let limits = format!("{PATIENT}exchanges = 1\n");
+    let served = Served::with(&home, &las, &limits, home.sluis(&["serve"]));
+    let ask = request(&home, "leerlinggegevens_verzoek", ASK);
+    let mut stream = connect(&home, &served, Some("noordzee"));
+    send(&mut stream, &ask, "text/xml");
+    asks.recv_timeout(WAIT).unwrap();
+    let busy = post(&home, &served, &ask);
+    assert!(busy.status == 503 && busy.text.contains("\"busy\""), "{}", busy.text);
+    assert!(busy.text.to_lowercase().contains("retry-after: "), "{}", busy.text);
+    drop(stream);
+    leaves.recv_timeout(WAIT).expect("the LAS is not read to its end");
+    served
+        .until("/metrics", "sluis_exchanges_total{operation=\"HaalLeerlinggegevens\",outcome=\"failed\"} 1");
+    assert_eq!(post(&home, &served, &ask).status, 200, "its place is free");
+    served.stop();
+}
+
+#[test]
+fn a_las_is_left_when_the_supplier_goes_in_the_middle() {
+    let home = Home::new();
+    let document = many_pupils();
+    let (las, _release) = held_back(document.clone(), document.len() - 200);
+    let limits = "las_response_ms = 20000\nlas_idle_ms = 600000\n";
+    let served = Served::with(&home, &las, limits, home.sluis(&["serve"]));
+    let mut stream = connect(&home, &served, Some("noordzee"));
+    send(&mut stream, &request(&home, "leerlinggegevens_verzoek", ASK), "text/xml");
+    let _ = begin(&mut stream);
+    drop(stream);
+    served
+        .until("/metrics", "sluis_exchanges_total{operation=\"HaalLeerlinggegevens\",outcome=\"failed\"} 1");
+    served.stop();
+    assert_eq!(outcomes(&home), [OutcomeStatus::Failed]);
+}
+
+#[test]
+fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let home = Home::new();
+    let las = FakeLas::answering(feed(PUPILS));
+    let served = Served::with(&home, &las, "request_bytes = 65536\n", home.sluis(&["serve"]));
+    let mut stream = connect(&home, &served, Some("noordzee"));
+    send(&mut stream, &"x".repeat(4_000_000), "text/xml");
+    let text = read_all(&mut stream);
+    assert!(text.starts_with("HTTP/1.1 413 ") && text.contains("\"request-too-large\""), "{text}");
+    served.stop();
+}
+
+#[test]
+fn a_request_about_another_vestiging_is_on_record_as_withheld() {
+    let home = Home::new();
+    home.edit("sluis.toml", |text| text.replace("[[school]]\n", "[[school]]\ndependance = \"01\"\n"));
+    let served = Served::start(&home, &FakeLas::answering(feed(PUPILS)));
+    let got = post(&home, &served, &request(&home, "leerlinggegevens_verzoek", ASK));
+    assert!(got.text.contains(":Client.AutorisatieOngeldig<"), "{}", got.text);
+    let planted = format!("{ASK}<dependancecode>Jansen</dependancecode>");
+    let got = post(&home, &served, &request(&home, "leerlinggegevens_verzoek", &planted));
+    assert!(got.text.contains(":Client.OngeldigBericht<"), "{}", got.text);
+    served.stop();
+    let withheld = leaves(&home).iter().filter(|leaf| leaf.kind == LeafKind::Withheld).count();
+    assert_eq!(withheld, 1);
 }
 
 /// A receiver in which something is wrong.
