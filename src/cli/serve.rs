@@ -18,6 +18,8 @@ use crate::{
     shutdown::Shutdown,
 };
 
+/// SIGXFSZ: a write would make a file larger than the process may. The same number on every Unix that Sluis runs on.
+const FILE_TOO_LARGE: SignalKind = SignalKind::from_raw(25);
 /// For what was cut to write down how it ended.
 const CUT: Duration = Duration::from_secs(5);
 
@@ -44,6 +46,13 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         .max_blocking_threads(config.limits.exchanges * 2 + 16)
         .build()
         .map_err(|error| fail(format!("the runtime cannot be started ({})", error.kind())))?;
+    {
+        // Left alone it kills the process in the middle of a write. With a handler, which stays when this is dropped,
+        // the write fails like any other, and the log refuses what it cannot put on record.
+        let _entered = runtime.enter();
+        let _ = signal(FILE_TOO_LARGE)
+            .map_err(|error| fail(format!("signals cannot be had ({})", error.kind())))?;
+    }
     let log = Log::open(&config.data, Arc::clone(clock))
         .map_err(|error| fail(format!("{}: {error}", config.data.display())))?;
     let registry = Registry::new();

@@ -194,6 +194,33 @@ fn a_refusal_reaches_a_client_that_is_still_sending() {
 }
 
 #[test]
+fn a_file_that_may_not_grow_is_a_refusal_and_not_the_end() {
+    let home = Home::new();
+    let las = FakeLas::answering(many_pupils());
+    let binary = home.sluis(&[]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -f 128; exec \"$0\" serve"]).arg(binary.get_program());
+    command.current_dir(home.path(""));
+    let served = Served::with(&home, &las, PATIENT, command);
+    let ask = request(&home, "leerlinggegevens_verzoek", ASK);
+    let full = (0..10).any(|_| {
+        let mut stream = connect(&home, &served, Some("noordzee"));
+        send(&mut stream, &ask, "text/xml");
+        !read_all(&mut stream).ends_with("\r\n0\r\n\r\n")
+    });
+    assert!(full, "the limit was reached");
+    for _ in 0..2 {
+        let got = post(&home, &served, &ask);
+        assert!(got.text.contains(":Server.TijdelijkNietBeschikbaar<"), "{}", got.text);
+    }
+    let (status, ready) = served.operations("/ready");
+    assert!(status == 503 && ready.contains("\"log\":false"), "{ready}");
+    let said = served.stop();
+    assert_eq!(said.matches("the disclosure log cannot be written").count(), 1, "said once: {said}");
+    assert_eq!(said.matches("ERROR").count(), 1, "{said}");
+}
+
+#[test]
 fn a_request_about_another_vestiging_is_on_record_as_withheld() {
     let home = Home::new();
     home.edit("sluis.toml", |text| text.replace("[[school]]\n", "[[school]]\ndependance = \"01\"\n"));
