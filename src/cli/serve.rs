@@ -53,6 +53,11 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         let _ = signal(FILE_TOO_LARGE)
             .map_err(|error| fail(format!("signals cannot be had ({})", error.kind())))?;
     }
+    std::panic::set_hook(Box::new(|panic| {
+        // Its own words may quote what it stumbled over.
+        let at = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
+        tracing::error!(at, "a fault in sluis itself; please report it");
+    }));
     let log = Log::open(&config.data, Arc::clone(clock))
         .map_err(|error| fail(format!("{}: {error}", config.data.display())))?;
     let registry = Registry::new();
