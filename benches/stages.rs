@@ -21,7 +21,7 @@ use sluis::{
     config::Config,
     decode::{self, Limits, decode},
     delivery::{Asked, Delivery},
-    disclosure::{Disclosure, LeafKind, Log, Row, Subject},
+    disclosure::{Disclosure, LeafKind, Row, Subject},
     minimise::{CHUNK, Chunk, Minimiser, Outlet},
     token::Token,
 };
@@ -113,7 +113,7 @@ impl Outlet for Nowhere {
 fn log(criterion: &mut Criterion) {
     let home = Home::new();
     let delivery = delivery(&home);
-    let log = Log::open(&home.path("data"), Arc::new(SystemClock)).unwrap();
+    let log = home.log();
     let rows: Vec<Row> = (0..).take(CHUNK).map(|number| Row::new(Subject::Leerling, number)).collect();
     let disclosure = || Disclosure { leaf: delivery.leaf(LeafKind::Disclosure), rows: rows.clone() };
     let record = |disclosure| log.record_blocking(disclosure, ()).map(drop).unwrap();

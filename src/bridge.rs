@@ -4,6 +4,10 @@ use std::{
     fmt,
     io::{self, Read, Write},
     pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -11,15 +15,37 @@ use std::{
 use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Frames that may wait between the two sides.
 const WAITING: usize = 4;
+/// Bytes of a frame of an answer. A receiver is idle when it takes no frame in time: the larger they are, the more a
+/// slow but steady one looks like one that has stopped.
+const FRAME: usize = 32 * 1024;
+
+/// What a reader is told when nobody waits for the rest: an error that no source has of its own.
+pub const UNWANTED: io::ErrorKind = io::ErrorKind::NotConnected;
+
+/// How long, and how slow, a body may be on its way.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// The longest wait for the next frame.
+    pub idle: Duration,
+    /// The least that comes in while it is waited for, over each stretch of `idle`. What a slow receiver holds up does
+    /// not count.
+    pub bytes_per_second: u64,
+    /// When the whole must have ended.
+    pub until: Instant,
+}
 
 /// Reads a body that arrives over the network, from a thread that may wait.
 ///
-/// It ends only where the body ended. A transfer that breaks off, takes too long between two frames or is larger than
-/// allowed is an error, and so is a pump that went away.
+/// It ends only where the body ended. A transfer that breaks off, takes too long or is larger than allowed is an
+/// error, and so is a pump that went away.
 pub struct BodyReader {
     frames: mpsc::Receiver<Result<Bytes, io::ErrorKind>>,
     current: Bytes,
@@ -27,24 +53,36 @@ pub struct BodyReader {
 }
 
 impl BodyReader {
-    /// Begins to read. `idle` is the longest wait for the next frame, `total` the most bytes.
-    pub fn new(body: Incoming, idle: Duration, total: u64) -> Self {
+    /// Begins to read. `total` is the most bytes; once `unwanted` is cancelled nobody waits for the rest.
+    pub fn new(body: Incoming, patience: Patience, total: u64, unwanted: CancellationToken) -> Self {
         let (sender, frames) = mpsc::channel(WAITING);
-        tokio::spawn(pump(body, idle, total, sender));
+        tokio::spawn(pump(body, patience, total, unwanted, sender));
         Self { frames, current: Bytes::new(), ended: false }
     }
 }
 
 /// An empty frame marks the end: a closed channel alone does not.
-async fn pump(
-    mut body: Incoming,
-    idle: Duration,
+async fn pump<B: HttpBody<Data = Bytes> + Unpin>(
+    mut body: B,
+    patience: Patience,
     total: u64,
+    unwanted: CancellationToken,
     sender: mpsc::Sender<Result<Bytes, io::ErrorKind>>,
 ) {
+    let Patience { idle, bytes_per_second, until } = patience;
     let mut left = total;
+    let (mut waited, mut came) = (Duration::ZERO, 0);
     loop {
-        let item = match tokio::time::timeout(idle, body.frame()).await {
+        let began = Instant::now();
+        let next = tokio::select! {
+            biased;
+            () = unwanted.cancelled() => {
+                let _ = sender.send(Err(UNWANTED)).await;
+                return;
+            }
+            next = timeout_at(until.min(began + idle), body.frame()) => next,
+        };
+        let mut item = match next {
             Err(_) => Err(io::ErrorKind::TimedOut),
             Ok(None) => Ok(Bytes::new()),
             Ok(Some(Err(_))) => Err(io::ErrorKind::ConnectionAborted),
@@ -56,8 +94,18 @@ async fn pump(
                 Err(_) => continue,
             },
         };
+        let bytes = item.as_ref().map_or(0, |data| data.len() as u64);
+        left -= bytes;
+        came += bytes;
+        waited += began.elapsed();
+        if waited >= idle && bytes > 0 {
+            let milliseconds = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+            if came < bytes_per_second.saturating_mul(milliseconds) / 1000 {
+                item = Err(io::ErrorKind::TimedOut);
+            }
+            (waited, came) = (Duration::ZERO, 0);
+        }
         let last = item.as_ref().map_or(true, Bytes::is_empty);
-        left -= item.as_ref().map_or(0, |data| data.len() as u64);
         if sender.send(item).await.is_err() || last {
             return;
         }
@@ -107,6 +155,17 @@ impl Body {
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self::Full(bytes.into())
     }
+
+    /// Has `connection` cancelled when the transfer is broken off. A body is not asked again while what it gave
+    /// before waits to be written, so an error from it alone may never be noticed.
+    pub(crate) fn break_with(&self, connection: &CancellationToken) {
+        if let Self::Stream(body) = self {
+            let _ = body.fate.connection.set(connection.clone());
+            if body.fate.is_broken() {
+                connection.cancel();
+            }
+        }
+    }
 }
 
 impl HttpBody for Body {
@@ -136,12 +195,61 @@ impl HttpBody for Body {
     }
 }
 
+/// How a transfer ends. Decided once, by whoever is first: the network takes the end, or the writer breaks it off. So
+/// what is on record as broken off was never closed as if it were whole, nor the other way round.
+#[derive(Default)]
+struct Fate {
+    decided: AtomicU8,
+    /// Frames the network has taken.
+    taken: AtomicU64,
+    connection: OnceLock<CancellationToken>,
+}
+
+impl Fate {
+    const OPEN: u8 = 0;
+    const WHOLE: u8 = 1;
+    const BROKEN: u8 = 2;
+
+    fn decide(&self, fate: u8) -> bool {
+        self.decided.compare_exchange(Self::OPEN, fate, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// The network has all of it. False when it was broken off before.
+    fn end(&self) -> bool {
+        self.decide(Self::WHOLE)
+    }
+
+    /// Nothing more is sent. False when it had ended before.
+    fn break_off(&self) -> bool {
+        let broken = self.decide(Self::BROKEN);
+        if broken && let Some(connection) = self.connection.get() {
+            connection.cancel();
+        }
+        broken
+    }
+
+    fn is_broken(&self) -> bool {
+        self.decided.load(Ordering::SeqCst) == Self::BROKEN
+    }
+}
+
 /// The network's end of an answer.
 pub struct AnswerBody {
     frames: mpsc::Receiver<Bytes>,
+    fate: Arc<Fate>,
     ended: bool,
     /// Told when the last frame has been taken.
     delivered: Option<oneshot::Sender<()>>,
+    /// Tells whoever reads for it that nobody waits any more.
+    _wanted: Option<DropGuard>,
+}
+
+impl AnswerBody {
+    /// The same, which gives up `wanted` when it is dropped.
+    pub fn wanted(mut self, wanted: DropGuard) -> Self {
+        self._wanted = Some(wanted);
+        self
+    }
 }
 
 impl HttpBody for AnswerBody {
@@ -156,43 +264,55 @@ impl HttpBody for AnswerBody {
         if this.ended {
             return Poll::Ready(None);
         }
-        match ready!(this.frames.poll_recv(context)) {
-            // The writer went away without saying that this was all.
-            None => {
-                this.ended = true;
-                Poll::Ready(Some(Err(Aborted)))
+        // Broken off is said at once, whatever still waits.
+        let next = if this.fate.is_broken() { None } else { ready!(this.frames.poll_recv(context)) };
+        match next {
+            Some(data) if !data.is_empty() => {
+                this.fate.taken.fetch_add(1, Ordering::Relaxed);
+                return Poll::Ready(Some(Ok(Frame::data(data))));
             }
-            Some(data) if data.is_empty() => {
+            Some(_) if this.fate.end() => {
                 this.ended = true;
                 if let Some(delivered) = this.delivered.take() {
                     let _ = delivered.send(());
                 }
-                Poll::Ready(None)
+                return Poll::Ready(None);
             }
-            Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            // The writer gave up, or went away without saying that this was all.
+            Some(_) | None => {}
         }
+        this.fate.break_off();
+        this.ended = true;
+        Poll::Ready(Some(Err(Aborted)))
     }
 }
 
 /// The stages' end of an answer. Dropped before [`BodyWriter::finish`], it breaks the transfer off.
 pub struct BodyWriter {
     frames: mpsc::Sender<Bytes>,
+    fate: Arc<Fate>,
     delivered: oneshot::Receiver<()>,
     runtime: tokio::runtime::Handle,
     idle: Duration,
+    until: Instant,
 }
 
-/// An answer's two ends. `idle` is the longest a receiver may take nothing. To be called on the runtime.
-pub fn answer(idle: Duration) -> (BodyWriter, AnswerBody) {
+/// An answer's two ends. `idle` is the longest a receiver may take nothing, `until` when it must have taken all. To be
+/// called on the runtime.
+pub fn answer(idle: Duration, until: Instant) -> (BodyWriter, AnswerBody) {
     let (sender, frames) = mpsc::channel(WAITING);
     let (done, delivered) = oneshot::channel();
-    let writer = BodyWriter { frames: sender, delivered, runtime: tokio::runtime::Handle::current(), idle };
-    (writer, AnswerBody { frames, ended: false, delivered: Some(done) })
+    let fate = Arc::new(Fate::default());
+    let runtime = tokio::runtime::Handle::current();
+    let writer = BodyWriter { frames: sender, fate: Arc::clone(&fate), delivered, runtime, idle, until };
+    (writer, AnswerBody { frames, fate, ended: false, delivered: Some(done), _wanted: None })
 }
 
 impl BodyWriter {
     fn send(&self, data: Bytes) -> io::Result<()> {
-        let sent = self.runtime.block_on(tokio::time::timeout(self.idle, self.frames.send(data)));
+        let sent = self.runtime.block_on(async {
+            timeout_at(self.until.min(Instant::now() + self.idle), self.frames.send(data)).await
+        });
         match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
@@ -201,20 +321,38 @@ impl BodyWriter {
     }
 
     /// Says that this was all, and waits until it has been taken. True when it was; false when the receiver went away
-    /// or took nothing for too long.
-    pub fn finish(self) -> bool {
+    /// or took nothing for too long: then it never gets the end.
+    pub fn finish(mut self) -> bool {
         if self.send(Bytes::new()).is_err() {
             return false;
         }
-        let Self { frames, delivered, runtime, idle } = self;
-        let taken = runtime.block_on(tokio::time::timeout(idle, delivered));
-        drop(frames);
-        matches!(taken, Ok(Ok(())))
+        let (delivered, fate) = (&mut self.delivered, &self.fate);
+        let (idle, until) = (self.idle, self.until);
+        let taken = self.runtime.block_on(async {
+            loop {
+                let before = fate.taken.load(Ordering::Relaxed);
+                match timeout_at(until.min(Instant::now() + idle), &mut *delivered).await {
+                    Ok(taken) => return taken.is_ok(),
+                    // What waits before the end is taken frame by frame.
+                    Err(_) if fate.taken.load(Ordering::Relaxed) > before && Instant::now() < until => {}
+                    Err(_) => return false,
+                }
+            }
+        });
+        // It may have been taken after all, just now.
+        taken || !self.fate.break_off()
+    }
+}
+
+impl Drop for BodyWriter {
+    fn drop(&mut self) {
+        self.fate.break_off();
     }
 }
 
 impl Write for BodyWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bytes = &bytes[..bytes.len().min(FRAME)];
         // An empty frame is the mark of the end.
         if !bytes.is_empty() {
             self.send(Bytes::copy_from_slice(bytes))?;
@@ -259,5 +397,138 @@ pub async fn read_body(mut body: Incoming, max: usize, within: Duration) -> Resu
         }
         Ok(Bytes::from(all))
     };
-    tokio::time::timeout(within, collect).await.map_err(|_| BodyError::TooSlow)?
+    timeout(within, collect).await.map_err(|_| BodyError::TooSlow)?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A body that gives what it has and then waits for ever, or a little before each.
+    struct Drip(VecDeque<&'static [u8]>, Option<Duration>, Option<Pin<Box<tokio::time::Sleep>>>);
+
+    impl HttpBody for Drip {
+        type Data = Bytes;
+        type Error = Aborted;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+            let this = self.get_mut();
+            if let Some(pause) = this.1 {
+                let pause = this.2.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+                ready!(pause.as_mut().poll(context));
+                this.2 = None;
+            }
+            match this.0.pop_front() {
+                Some(data) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(data))))),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+    }
+
+    /// What the reader of a pump is told at the end, and how many frames came before.
+    fn pumped(
+        body: Drip,
+        patience: Patience,
+        unwanted: &CancellationToken,
+    ) -> (usize, Option<io::ErrorKind>) {
+        let unwanted = unwanted.clone();
+        runtime().block_on(async move {
+            let (sender, mut frames) = mpsc::channel(WAITING);
+            tokio::spawn(pump(body, patience, 1 << 20, unwanted, sender));
+            let mut count = 0;
+            while let Some(item) = frames.recv().await {
+                match item {
+                    Ok(_) => count += 1,
+                    Err(kind) => return (count, Some(kind)),
+                }
+            }
+            (count, None)
+        })
+    }
+
+    #[test]
+    fn a_source_is_left_when_nobody_waits_or_when_it_drips() {
+        let far = Instant::now() + LONG;
+        let patience = Patience { idle: LONG, bytes_per_second: 1, until: far };
+        let unwanted = CancellationToken::new();
+        unwanted.cancel();
+        let drip = |pause| Drip(VecDeque::from(vec![&b"x"[..]; 1000]), pause, None);
+        assert_eq!(pumped(drip(None), patience, &unwanted), (0, Some(UNWANTED)));
+
+        let pause = Some(Duration::from_millis(2));
+        let slow = Patience { idle: Duration::from_millis(100), bytes_per_second: 1_000_000, until: far };
+        let (frames, ended) = pumped(drip(pause), slow, &CancellationToken::new());
+        assert!(
+            frames < 1000 && ended == Some(io::ErrorKind::TimedOut),
+            "each frame is in time, all are too slow"
+        );
+
+        let over = Patience { until: Instant::now() + Duration::from_millis(50), ..patience };
+        let (frames, ended) = pumped(drip(pause), over, &CancellationToken::new());
+        assert!(frames < 1000 && ended == Some(io::ErrorKind::TimedOut), "there is an end to the whole");
+    }
+
+    #[test]
+    fn a_receiver_gets_the_end_or_the_record_says_that_it_did_not() {
+        let runtime = runtime();
+        let _entered = runtime.enter();
+        let (mut writer, mut body) = answer(Duration::from_millis(20), Instant::now() + LONG);
+        writer.write_all(b"first").expect("there is room");
+        assert!(!writer.finish(), "nobody takes anything");
+        let frame = runtime.block_on(body.frame()).expect("it does not end");
+        assert!(frame.is_err(), "neither what waited nor the end is given out any more");
+
+        let (mut writer, mut body) = answer(LONG, Instant::now() + LONG);
+        writer.write_all(b"first").expect("there is room");
+        let finish = std::thread::spawn(move || writer.finish());
+        assert!(runtime.block_on(body.frame()).is_some_and(|frame| frame.is_ok()));
+        assert!(runtime.block_on(body.frame()).is_none(), "the end");
+        assert!(finish.join().expect("it does not panic"));
+    }
+
+    #[test]
+    fn breaking_off_reaches_a_connection_that_asks_for_nothing() {
+        let runtime = runtime();
+        let _entered = runtime.enter();
+        for before in [true, false] {
+            let (writer, body) = answer(LONG, Instant::now() + LONG);
+            let (body, connection) = (Body::Stream(body), CancellationToken::new());
+            let mut writer = Some(writer);
+            if before {
+                writer.take();
+            }
+            body.break_with(&connection);
+            assert_eq!(connection.is_cancelled(), before);
+            drop(writer);
+            assert!(connection.is_cancelled());
+        }
+    }
+
+    #[test]
+    fn a_chunk_is_taken_in_small_frames() {
+        let runtime = runtime();
+        let _entered = runtime.enter();
+        let (mut writer, mut body) = answer(LONG, Instant::now() + LONG);
+        let writing =
+            std::thread::spawn(move || writer.write_all(&vec![0; 512 * 1024]).map(|()| writer.finish()));
+        let mut total = 0;
+        while let Some(frame) = runtime.block_on(body.frame()) {
+            let data = frame.expect("it is whole").into_data().expect("no trailers");
+            assert!(data.len() <= 64 * 1024);
+            total += data.len();
+        }
+        assert_eq!(total, 512 * 1024);
+        assert!(writing.join().expect("it does not panic").expect("all was taken"));
+    }
 }

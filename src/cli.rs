@@ -94,6 +94,11 @@ pub(crate) fn report(problems: &[Problem]) {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
+    // The usual words of a panic may quote the text it stumbled over; the place says enough.
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map_or_else(String::new, |at| format!(" ({}:{})", at.file(), at.line()));
+        eprintln!("a fault in sluis itself{at}; please report it");
+    }));
     let Arguments { command } = Arguments::parse();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     interrupt::outlive_file_size_limit();

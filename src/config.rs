@@ -148,12 +148,18 @@ pub struct Limits {
     pub exchanges: usize,
     /// Connections at once: 1,024.
     pub connections: usize,
+    /// Of these, with one client certificate: 64.
+    pub connections_per_certificate: usize,
+    /// For a whole exchange: 30 min.
+    pub exchange: Duration,
     /// To connect to a pupil administration: 5 s.
     pub las_connect: Duration,
     /// Until its answer begins: 60 s.
     pub las_response: Duration,
     /// Between two parts of its answer: 30 s.
     pub las_idle: Duration,
+    /// Bytes a second of its answer at least, over each `las_idle`: 512.
+    pub las_bytes_per_second: u64,
     /// For TLS and the head of a request: 10 s.
     pub header_read: Duration,
     /// For the body of a request: 30 s.

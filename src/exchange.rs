@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use crate::{
     decode::{self, Charset, DecodeError, decode},
     delivery::Delivery,
-    disclosure::{self, Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus},
+    disclosure::{self, Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus, RowOutcome, Subject},
     egress::Egress,
     minimise::{self, Chunk, Minimiser, Outlet, Refusal, Summary},
 };
@@ -30,56 +30,118 @@ pub fn disclose<R: Read, W: Write>(
     charset: Option<Charset>,
     receiver: W,
 ) -> Result<Disclosed<W>, Error> {
-    let recorder = Recorder { log, delivery, egress: Egress::new(receiver), chunks: 0 };
+    let Attempt { left, ended } = attempt(delivery, log, source, charset, receiver);
+    let Disclosed { summary, receiver: (), chunks, bytes } = left;
+    Ok(Disclosed { summary, receiver: ended?, chunks, bytes })
+}
+
+/// As [`disclose`]; tells what left also where it was not all.
+pub fn attempt<R: Read, W: Write>(
+    delivery: &Delivery,
+    log: &Log,
+    source: R,
+    charset: Option<Charset>,
+    receiver: W,
+) -> Attempt<W> {
+    let recorder = Recorder { open: Open::new(log, delivery), egress: Egress::new(receiver) };
     // Policy, pseudonym and encode: tokens in, chunks of what may leave out.
     let mut minimiser = Minimiser::new(delivery.scope(), recorder);
     let done = decode(source, charset, delivery.limits(), &mut minimiser)
         .map_err(Error::from)
         .and_then(|()| Ok(minimiser.finish()?));
-    let (summary, Recorder { egress, chunks, .. }) = minimiser.into_parts();
-    let bytes = egress.bytes();
-    match done {
-        Ok(()) => Ok(Disclosed { summary, receiver: egress.into_receiver(), chunks, bytes }),
+    let (mut summary, Recorder { open, egress }) = minimiser.into_parts();
+    let (chunks, bytes) = (open.chunks, open.bytes);
+    let ended = match done {
+        Ok(()) => {
+            open.all_left();
+            Ok(egress.into_receiver())
+        }
         Err(error) => {
-            let leaf = if chunks > 0 {
-                let outcome = Outcome { status: OutcomeStatus::Failed, http_status: 0, chunks, bytes };
-                Some(delivery.leaf(LeafKind::Outcome).with_outcome(outcome))
-            } else {
-                error.is_by_policy().then(|| delivery.leaf(LeafKind::Withheld))
-            };
-            // If even this cannot be written, the next start records the outcome as unknown.
-            let _ = leaf.map(|leaf| log.note_blocking(leaf));
+            (summary.released, summary.withheld) = open.pupils;
+            if chunks == 0 && error.is_by_policy() {
+                // If even this cannot be written, it is refused all the same.
+                let _ = log.note_blocking(delivery.leaf(LeafKind::Withheld));
+            }
+            drop(open);
             Err(error)
+        }
+    };
+    Attempt { left: Disclosed { summary, receiver: (), chunks, bytes }, ended }
+}
+
+/// A delivery under way. Dropped after something has left and before all has, which a panic in a stage does too, it
+/// goes on record as failed.
+struct Open<'d> {
+    log: &'d Log,
+    delivery: &'d Delivery,
+    chunks: u32,
+    bytes: u64,
+    /// Pupils of whom something left, and of whom nothing did.
+    pupils: (u64, u64),
+}
+
+impl<'d> Open<'d> {
+    fn new(log: &'d Log, delivery: &'d Delivery) -> Self {
+        Self { log, delivery, chunks: 0, bytes: 0, pupils: (0, 0) }
+    }
+
+    /// The outcome is for the caller to record, who knows whether it arrived.
+    fn all_left(mut self) {
+        self.chunks = 0;
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if self.chunks > 0 {
+            let (chunks, bytes) = (self.chunks, self.bytes);
+            let outcome = Outcome { status: OutcomeStatus::Failed, http_status: 0, chunks, bytes };
+            // If even this cannot be written, the next start records the outcome as unknown.
+            let _ = self.log.note_blocking(self.delivery.leaf(LeafKind::Outcome).with_outcome(outcome));
         }
     }
 }
 
 /// Puts each chunk on record, and only then lets it out.
 struct Recorder<'d, W> {
-    log: &'d Log,
-    delivery: &'d Delivery,
+    open: Open<'d>,
     egress: Egress<W>,
-    chunks: u32,
 }
 
 impl<W: Write> Outlet for Recorder<'_, W> {
     type Error = Error;
 
     fn chunk(&mut self, chunk: Chunk) -> Result<(), Error> {
-        let mut leaf = self.delivery.leaf(LeafKind::Disclosure);
-        leaf.chunk = self.chunks;
+        let Open { log, delivery, .. } = self.open;
+        let mut leaf = delivery.leaf(LeafKind::Disclosure);
+        leaf.chunk = self.open.chunks;
         leaf.flags = if chunk.last { Leaf::LAST } else { 0 };
-        let mut mac = self.delivery.log_keys().content_mac();
+        let mut mac = delivery.log_keys().content_mac();
         mac.update(chunk.document.as_bytes());
         leaf.payload_mac = mac.finish();
+        let pupils = chunk.rows.iter().filter(|row| row.subject == Subject::Leerling);
+        let released = pupils.clone().filter(|row| row.outcome == RowOutcome::Released).count() as u64;
+        let withheld = pupils.count() as u64 - released;
         let disclosure = Disclosure { leaf, rows: chunk.rows };
-        let recorded = self.log.record_blocking(disclosure, chunk.document).map_err(Error::Log)?;
-        self.chunks += 1;
-        self.egress.deliver(recorded).map_err(|error| Error::Receiver(error.kind()))
+        let recorded = log.record_blocking(disclosure, chunk.document).map_err(Error::Log)?;
+        self.open.chunks += 1;
+        // From here on something may have left.
+        self.open.pupils = (self.open.pupils.0 + released, self.open.pupils.1 + withheld);
+        self.egress.deliver(recorded).map_err(|error| Error::Receiver(error.kind()))?;
+        self.open.bytes = self.egress.bytes();
+        Ok(())
     }
 }
 
-/// A document that was disclosed whole.
+/// What became of a disclosure.
+pub struct Attempt<W> {
+    /// What left of it.
+    pub left: Disclosed<()>,
+    /// The receiver, to be finished by the caller, or what ended it before.
+    pub ended: Result<W, Error>,
+}
+
+/// What was disclosed.
 pub struct Disclosed<W> {
     /// What it came to.
     pub summary: Summary,
@@ -89,14 +151,6 @@ pub struct Disclosed<W> {
     pub chunks: u32,
     /// Bytes that left.
     pub bytes: u64,
-}
-
-impl<W> Disclosed<W> {
-    /// The receiver, and all else.
-    pub fn split(self) -> (W, Disclosed<()>) {
-        let Self { summary, receiver, chunks, bytes } = self;
-        (receiver, Disclosed { summary, receiver: (), chunks, bytes })
-    }
 }
 
 /// What ended a disclosure. None holds anything of the document.

@@ -4,47 +4,43 @@
 //! with a UWLR fault, and until the last is passed the pupil administration does not hear of it. What it is sent is
 //! built anew; nothing of the supplier's request is passed on as it came.
 
+mod account;
 mod ask;
+mod bring;
 mod fault;
+mod permit;
+mod pull;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
 };
 
+use account::{Account, Books};
 use arc_swap::ArcSwap;
-use ask::{authorisation_header, las_request};
-use fault::{REFUSED, Stop, UNAVAILABLE, fault};
+use fault::Stop;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_TYPE, HeaderMap, HeaderValue},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    bridge::{self, AnswerBody, Body, BodyError, BodyReader, BodyWriter, read_body},
-    catalogue::catalogue,
+    bridge::Body,
     clock::Clock,
     config::{Config, Las, Recipient, School},
-    decode::{self, decode},
-    delivery::{Asked, Delivery},
-    disclosure::{Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus},
-    egress::OnRecord,
-    exchange::{Error as ExchangeError, disclose},
-    fault::FaultCode,
-    ingress::{self, Operation, RequestError, listener::Handler},
-    las::{LasAnswer, LasClient, LasError, xml_charset},
-    metrics::{ExchangeOutcome, Metrics},
+    disclosure::Log,
+    ingress::{Operation, listener::Handler},
+    las::LasClient,
+    metrics::Metrics,
     operations::Readiness,
-    party::PeerCertificate,
     problem_details,
-    pseudonym::TokenOpener,
-    results::{self, turn_back},
+    pseudonym::holds_elfproef_number,
     shutdown::Shutdown,
-    token::Token,
 };
 
 /// The configuration in force, and what was built from it.
@@ -79,21 +75,12 @@ impl State {
 /// Everything an exchange needs.
 pub struct Gateway {
     state: ArcSwap<State>,
-    log: Log,
-    metrics: Arc<Metrics>,
+    books: Arc<Books>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     places: Arc<Semaphore>,
-}
-
-/// A request that may be answered.
-struct Permitted {
-    request: ingress::Request,
-    delivery: Delivery,
-    client: Arc<LasClient>,
-    state: Arc<State>,
-    school: Arc<School>,
-    transaction: Uuid,
+    /// Work that goes on when whoever asked for it has gone.
+    tasks: TaskTracker,
 }
 
 impl Gateway {
@@ -107,18 +94,41 @@ impl Gateway {
     ) -> Self {
         let places = Arc::new(Semaphore::new(config.limits.exchanges));
         metrics.reload_success.set(1);
-        Self { state: ArcSwap::from_pointee(State::new(config)), log, metrics, clock, shutdown, places }
+        let state = ArcSwap::from_pointee(State::new(config));
+        let books = Arc::new(Books::new(log, metrics));
+        Self { state, books, clock, shutdown, places, tasks: TaskTracker::new() }
     }
 
     /// Takes another configuration into force. Exchanges under way keep theirs.
     pub fn reload(&self, config: Config) {
         self.state.store(Arc::new(State::new(config)));
-        self.metrics.reload_success.set(1);
+        self.books.metrics.reload_success.set(1);
     }
 
     /// Says that a reload failed; what was in force stays so.
     pub fn reload_failed(&self) {
-        self.metrics.reload_success.set(0);
+        self.books.metrics.reload_success.set(0);
+    }
+
+    /// Returns once no exchange has work left, also none whose supplier has gone.
+    pub async fn settled(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// A place among the exchanges at once.
+    fn admit(&self, request: &Request<Incoming>) -> Result<OwnedSemaphorePermit, Stop> {
+        if request.uri().path() != "/uwlr" {
+            return Err(Stop::Problem(StatusCode::NOT_FOUND, "not-found"));
+        }
+        if request.method() != Method::POST {
+            return Err(Stop::Problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"));
+        }
+        if self.shutdown.is_draining() {
+            return Err(Stop::Problem(StatusCode::SERVICE_UNAVAILABLE, "stopping"));
+        }
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.map_err(|_| Stop::Problem(StatusCode::SERVICE_UNAVAILABLE, "busy"))
     }
 
     /// One exchange.
@@ -126,268 +136,48 @@ impl Gateway {
         &self,
         peer: Option<Arc<[u8]>>,
         request: Request<Incoming>,
-        operation: &mut Option<Operation>,
-        transaction: Uuid,
-        place: OwnedSemaphorePermit,
+        account: &Arc<Account>,
     ) -> Result<Response<Body>, Stop> {
-        let permitted = self.permit(peer, request, operation, transaction).await?;
+        let permitted = self.permit(peer, request, account).await?;
         match permitted.request.operation {
-            Operation::BrengLeerresultaten => self.bring(permitted).await,
+            Operation::BrengLeerresultaten => self.bring(permitted, account).await,
             Operation::HaalLeerkrachten
             | Operation::HaalLeerlinggegevens
             | Operation::HaalLeerlingen
-            | Operation::HaalStructuur => self.pull(permitted, place).await,
+            | Operation::HaalStructuur => self.pull(permitted, account).await,
         }
-    }
-
-    /// Certificate, form, autorisatie, school, agreement.
-    async fn permit(
-        &self,
-        peer: Option<Arc<[u8]>>,
-        request: Request<Incoming>,
-        operation: &mut Option<Operation>,
-        transaction: Uuid,
-    ) -> Result<Permitted, Stop> {
-        let state = self.state.load_full();
-        let config = state.config();
-        let peer = peer.and_then(|der| PeerCertificate::from_der(&der));
-        let recipient = peer.as_ref().and_then(|peer| config.recipient_of(peer)).cloned();
-        let (Some(peer), Some(recipient)) = (peer, recipient) else {
-            return Err(fault(
-                FaultCode::AutorisatieOngeldig,
-                "Het certificaat is van geen bekende afnemer.",
-            ));
-        };
-        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let Some(charset) = content_type.and_then(xml_charset) else {
-            return Err(Stop::Problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type"));
-        };
-        let action = request.headers().get("soapaction").and_then(|value| value.to_str().ok());
-        let action = action.map(|action| action.trim().trim_matches('"').to_owned());
-        let limits = &config.limits;
-        let body = read_body(request.into_body(), limits.request_bytes, limits.request_read).await;
-        let body = body.map_err(|error| match error {
-            BodyError::Broken => Stop::Problem(StatusCode::BAD_REQUEST, "incomplete-request"),
-            BodyError::TooLarge => Stop::Problem(StatusCode::PAYLOAD_TOO_LARGE, "request-too-large"),
-            BodyError::TooSlow => Stop::Problem(StatusCode::REQUEST_TIMEOUT, "request-too-slow"),
-        })?;
-        let request = ingress::read(&body, charset, &limits.decode()).map_err(|error| {
-            let text = match error {
-                RequestError::Form(_) => "Een datum, schooljaar, BRIN of versie is ongeldig.",
-                RequestError::Operation => "Geen bekende UWLR-operatie.",
-                RequestError::Records => "Het bericht bevat te veel resultaten.",
-                RequestError::School => "Het bericht noemt geen school: brincode of schoolkey ontbreekt.",
-                RequestError::Xml(_) => "Het bericht is geen geldige XML.",
-            };
-            fault(FaultCode::OngeldigBericht, text)
-        })?;
-        *operation = Some(request.operation);
-        let other = Operation::ALL
-            .iter()
-            .any(|known| *known != request.operation && action.as_deref() == Some(known.soap_action()));
-        if other {
-            return Err(fault(FaultCode::OngeldigBericht, "SOAPAction en bericht spreken elkaar tegen."));
-        }
-        if let Some(expected) = &recipient.authorisation {
-            let presented = request.presented.as_ref();
-            let matches = presented.is_some_and(|p| expected.matches(&p.sleutel, &p.klantcode, &p.klantnaam));
-            if !matches {
-                return Err(fault(
-                    FaultCode::AutorisatieOngeldig,
-                    "De autorisatie ontbreekt of is ongeldig.",
-                ));
-            }
-        }
-        let school = match (&request.brin, &request.schoolkey) {
-            (Some(brin), _) => config.school(brin),
-            (None, Some(key)) => config.school_by_key(key),
-            (None, None) => None,
-        };
-        let school =
-            school.filter(|school| school.dependance.as_ref().is_none_or(|own| *own == request.dependance));
-        let (Some(school), Some(las)) = (school.cloned(), school.and_then(|school| school.las.as_ref()))
-        else {
-            return Err(fault(FaultCode::AutorisatieOngeldig, REFUSED));
-        };
-        let asked = Asked {
-            school: &school,
-            dependance: Some(request.dependance.clone()),
-            recipient: &recipient,
-            expected: request.operation.answer(catalogue()),
-            transaction,
-            certificate: peer.thumbprint(),
-        };
-        let Ok(delivery) = Delivery::decide(config, &asked, &self.clock) else {
-            // A refusal by policy is on record too. If it cannot be, it is refused all the same.
-            let _ = self.log.note(asked.refusal(self.clock.as_ref())).await;
-            return Err(fault(FaultCode::AutorisatieOngeldig, REFUSED));
-        };
-        let client = state.client(&school, las, &recipient);
-        Ok(Permitted { request, delivery, client, state, school, transaction })
-    }
-
-    /// Pupils' data, from the LAS to the supplier.
-    async fn pull(&self, permitted: Permitted, place: OwnedSemaphorePermit) -> Result<Response<Body>, Stop> {
-        let Permitted { request, delivery, client, state, school, transaction } = permitted;
-        if !self.log.is_writable() {
-            return Err(fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE));
-        }
-        let message = las_request(&request, &delivery, &school, self.clock.as_ref())?;
-        let action = request.operation.soap_action();
-        let answer = client.ask(action, &transaction.to_string(), message).await;
-        let LasAnswer { charset, body } = answer.map_err(|error| self.las_failed(error))?;
-        let limits = &state.config().limits;
-        let source = BodyReader::new(body, limits.las_idle, limits.total_bytes.saturating_mul(2));
-        let (writer, answer) = bridge::answer(limits.send_idle);
-        let (started, head) = oneshot::channel();
-        let receiver = Receiver { writer, begin: Some((started, answer)) };
-        let (log, metrics) = (self.log.clone(), Arc::clone(&self.metrics));
-        let operation = request.operation;
-        // The stages read and write like files, so they have a thread of their own.
-        let work = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            let disclosed = disclose(&delivery, &log, source, charset, receiver)?;
-            metrics.disclosed(&disclosed.summary, disclosed.bytes);
-            let (receiver, rest) = disclosed.split();
-            let whole = receiver.writer.finish();
-            let ended = delivery.ended(&log, &rest, whole, 200);
-            let sent = whole && ended.is_ok();
-            metrics.exchange(
-                Some(operation),
-                if sent { ExchangeOutcome::Sent } else { ExchangeOutcome::Failed },
-            );
-            Ok::<_, ExchangeError>(())
-        });
-        if let Ok(body) = head.await {
-            let metrics = Arc::clone(&self.metrics);
-            tokio::spawn(async move {
-                // What ends it after something has left shows in the log and here; the receiver sees the break.
-                if !matches!(work.await, Ok(Ok(()))) {
-                    metrics.exchange(Some(operation), ExchangeOutcome::Failed);
-                }
-            });
-            return Ok(xml(StatusCode::OK, Body::Stream(body)));
-        }
-        // Nothing has left, so there is room for a fault.
-        Err(match work.await {
-            Ok(Err(error)) => fault::of_disclosure(&error),
-            Ok(Ok(())) | Err(_) => fault(FaultCode::InterneFout, "Interne fout."),
-        })
-    }
-
-    /// Results, from the supplier to the LAS.
-    async fn bring(&self, permitted: Permitted) -> Result<Response<Body>, Stop> {
-        let Permitted { request, delivery, client, state, school, transaction } = permitted;
-        let internal = || fault(FaultCode::InterneFout, "Interne fout.");
-        let identity = school.identity;
-        let header = authorisation_header(&school).ok_or_else(internal)?;
-        let operation = request.operation;
-        let turned = tokio::task::spawn_blocking(move || {
-            let scope = results::Scope {
-                opener: TokenOpener(delivery.pseudonyms()),
-                pseudonyms: delivery.pseudonyms(),
-                pass_eckid: delivery.passes_eckid(),
-                identity,
-                log_keys: delivery.log_keys(),
-                recipient: delivery.scope().recipient,
-            };
-            let turned = turn_back(&scope, &header, &request.results);
-            (turned, delivery)
-        });
-        let (turned, delivery) = turned.await.map_err(|_| internal())?;
-        let results = turned.map_err(|_| {
-            let text = "Een leerling of leerkracht in het bericht is niet bekend onder deze sleutel.";
-            fault(FaultCode::LeerlingOngeldig, text)
-        })?;
-        let bytes = results.document.len() as u64;
-        let unavailable = |_| fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE);
-        let mut leaf = delivery.leaf(LeafKind::Disclosure);
-        leaf.flags = Leaf::INBOUND;
-        let mut mac = delivery.log_keys().content_mac();
-        mac.update(results.document.as_bytes());
-        leaf.payload_mac = mac.finish();
-        // Chunks of rows before the one that carries the message; with the last of them on record, all are.
-        let mut rows = results.rows;
-        while rows.len() > crate::disclosure::wal::MAX_ROWS {
-            let rest = rows.split_off(crate::disclosure::wal::MAX_ROWS);
-            let disclosure = Disclosure { leaf: leaf.clone(), rows: std::mem::replace(&mut rows, rest) };
-            self.log.record(disclosure, ()).await.map(|_| ()).map_err(unavailable)?;
-            leaf.chunk += 1;
-        }
-        leaf.flags |= Leaf::LAST;
-        let chunks = leaf.chunk + 1;
-        let recorded =
-            self.log.record(Disclosure { leaf, rows }, results.document).await.map_err(unavailable)?;
-        let action = operation.soap_action();
-        let brought = client.bring(action, &transaction.to_string(), OnRecord::new(recorded)).await;
-        let answer = match brought {
-            Ok(LasAnswer { charset, body }) => {
-                let limits = state.config().limits.clone();
-                let source = BodyReader::new(body, limits.las_idle, limits.request_bytes as u64);
-                let read =
-                    tokio::task::spawn_blocking(move || confirmation(source, charset, &limits.decode()));
-                read.await.map_err(|_| internal())?
-            }
-            Err(error) => Err(self.las_failed(error)),
-        };
-        let status = if answer.is_ok() { OutcomeStatus::Sent } else { OutcomeStatus::Failed };
-        let outcome = Outcome { status, http_status: 0, chunks, bytes };
-        let mut leaf = delivery.leaf(LeafKind::Outcome);
-        leaf.flags = Leaf::INBOUND;
-        let _ = self.log.note(leaf.with_outcome(outcome)).await;
-        answer?;
-        self.metrics.bytes_out.inc_by(bytes);
-        self.metrics.exchange(Some(operation), ExchangeOutcome::Sent);
-        Ok(xml(StatusCode::OK, Body::full(confirmation_message())))
-    }
-
-    fn las_failed(&self, error: LasError) -> Stop {
-        self.metrics.las_failed(error);
-        fault::of_las_error(error)
     }
 }
 
 impl Handler for Gateway {
     async fn handle(&self, peer: Option<Arc<[u8]>>, request: Request<Incoming>) -> Response<Body> {
-        let began = Instant::now();
-        let transaction = transaction_id(&request);
-        let mut operation = None;
-        let answered = if request.uri().path() != "/uwlr" {
-            Err(Stop::Problem(StatusCode::NOT_FOUND, "not-found"))
-        } else if request.method() != Method::POST {
-            Err(Stop::Problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"))
-        } else if self.shutdown.is_draining() {
-            Err(Stop::Problem(StatusCode::SERVICE_UNAVAILABLE, "stopping"))
-        } else {
-            match Arc::clone(&self.places).try_acquire_owned() {
-                Err(_) => Err(Stop::Problem(StatusCode::SERVICE_UNAVAILABLE, "busy")),
-                Ok(place) => self.exchange(peer, request, &mut operation, transaction, place).await,
+        let transaction = transaction_id(request.headers(), self.clock.as_ref());
+        let books = Arc::clone(&self.books);
+        let (account, answered) = match self.admit(&request) {
+            Ok(place) => {
+                let account = Account::open(books, transaction, Some(place));
+                let answered = self.exchange(peer, request, &account).instrument(account.span.clone()).await;
+                (account, answered)
             }
+            Err(stop) => (Account::open(books, transaction, None), Err(stop)),
         };
-        let mut response = match answered {
-            Ok(response) => response,
-            Err(Stop::Problem(status, code)) => {
-                self.metrics.exchange(operation, ExchangeOutcome::Refused);
-                if matches!(
-                    status,
-                    StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::BAD_REQUEST
-                ) {
-                    problem_details::closing(status, code)
-                } else {
-                    problem_details::response(status, code)
+        let mut response = answered.unwrap_or_else(|stop| {
+            account.stopped(&stop);
+            match stop {
+                Stop::Fault(fault) => {
+                    self.books.metrics.refused(fault.code);
+                    xml(StatusCode::INTERNAL_SERVER_ERROR, Body::full(fault::message(fault)))
                 }
+                Stop::Problem(status, code) => match status {
+                    StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+                        problem_details::closing(status, code)
+                    }
+                    StatusCode::SERVICE_UNAVAILABLE => problem_details::retry(status, code),
+                    _ => problem_details::response(status, code),
+                },
             }
-            Err(Stop::Fault(fault)) => {
-                let ours = matches!(fault.code, FaultCode::InterneFout | FaultCode::TijdelijkNietBeschikbaar);
-                let outcome = if ours { ExchangeOutcome::Failed } else { ExchangeOutcome::Refused };
-                self.metrics.exchange(operation, outcome);
-                self.metrics.refused(fault.code);
-                xml(StatusCode::INTERNAL_SERVER_ERROR, Body::full(fault::message(fault)))
-            }
-        };
-        self.metrics.exchange_seconds.observe(began.elapsed().as_secs_f64());
-        let operation = operation.map_or("unknown", Operation::as_str);
-        tracing::info!(%transaction, operation, status = response.status().as_u16(), "exchange");
+        });
+        account.answered(response.status());
         if let Ok(value) = HeaderValue::from_str(&transaction.to_string()) {
             response.headers_mut().insert("fsc-transaction-id", value);
         }
@@ -406,46 +196,49 @@ impl Readiness for Gateway {
         });
         vec![
             ("keys", keys),
-            ("log", self.log.is_writable()),
-            // A configuration with an agreement that is not in order is never taken into force.
-            ("agreements", self.metrics.reload_success.get() == 1),
+            ("log", self.books.log.is_writable()),
+            // A configuration with an agreement that is not in order is never taken into force; the one before it
+            // goes on to serve. `sluis_config_last_reload_success` tells of the other.
+            ("agreements", true),
             ("serving", !self.shutdown.is_draining()),
         ]
     }
 
     fn refresh(&self) {
-        let stats = self.log.stats();
+        let Books { log, metrics, .. } = self.books.as_ref();
+        let stats = log.stats();
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.metrics.log_records.set(gauge(stats.records));
-        self.metrics.log_rows.set(gauge(stats.rows));
-        self.metrics.log_commits.set(gauge(stats.commits));
-        self.metrics.log_writable.set(i64::from(self.log.is_writable()));
+        metrics.log_records.set(gauge(stats.records));
+        metrics.log_rows.set(gauge(stats.rows));
+        metrics.log_commits.set(gauge(stats.commits));
+        metrics.log_writable.set(i64::from(log.is_writable()));
     }
 }
 
-/// The answer to a supplier, which begins with the first byte that may leave.
-struct Receiver {
-    writer: BodyWriter,
-    begin: Option<(oneshot::Sender<AnswerBody>, AnswerBody)>,
-}
+/// How far a supplier's clock may be from ours.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-impl std::io::Write for Receiver {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if let Some((started, answer)) = self.begin.take() {
-            // Whoever asked may be gone; then the next line says so.
-            let _ = started.send(answer);
+/// The id a supplier gave the exchange, if it is one: made by a clock, not long ago, and no place where a number was
+/// hidden to have it written into our logs. Otherwise one of our own.
+fn transaction_id(headers: &HeaderMap, clock: &dyn Clock) -> Uuid {
+    let given = headers.get("fsc-transaction-id").and_then(|value| value.to_str().ok());
+    let given = given.and_then(|text| Uuid::try_parse(text).ok());
+    given.filter(|id| is_plausible(id, clock)).unwrap_or_else(|| {
+        loop {
+            let own = Uuid::now_v7();
+            if !holds_elfproef_number(&own.to_string()) {
+                return own;
+            }
         }
-        self.writer.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+    })
 }
 
-fn transaction_id(request: &Request<Incoming>) -> Uuid {
-    let given = request.headers().get("fsc-transaction-id").and_then(|value| value.to_str().ok());
-    given.and_then(|text| Uuid::try_parse(text).ok()).unwrap_or_else(Uuid::now_v7)
+fn is_plausible(id: &Uuid, clock: &dyn Clock) -> bool {
+    let made = id.get_timestamp().map(|made| made.to_unix());
+    let made_ms = made.map(|(seconds, nanos)| seconds.saturating_mul(1000) + u64::from(nanos / 1_000_000));
+    id.get_version_num() == 7
+        && made_ms.is_some_and(|made_ms| made_ms.abs_diff(clock.now_ms()) <= DAY_MS)
+        && !holds_elfproef_number(&id.to_string())
 }
 
 fn xml(status: StatusCode, body: Body) -> Response<Body> {
@@ -455,35 +248,33 @@ fn xml(status: StatusCode, body: Body) -> Response<Body> {
     response
 }
 
-fn confirmation_message() -> String {
-    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-     <soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\"><soapenv:Body>\
-     <leerresultaten_bevestiging xmlns=\"http://www.edustandaard.nl/leerresultaten/2/leerresultaten\"/>\
-     </soapenv:Body></soapenv:Envelope>\n"
-        .into()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::FixedClock;
 
-/// Reads the LAS's answer to results: a confirmation, or a fault.
-fn confirmation(
-    source: BodyReader,
-    charset: Option<decode::Charset>,
-    limits: &decode::Limits,
-) -> Result<(), Stop> {
-    let expected = catalogue().record_named("bevestiging");
-    let mut confirmed = false;
-    let read = decode(source, charset, limits, &mut |token: Token<'_>| match token {
-        Token::Fault(code) => Err(fault::of_las_fault(FaultCode::parse(code))),
-        Token::Record(kind, _) => {
-            confirmed |= kind == expected;
-            Ok(())
-        }
-        _ => Ok(()),
-    });
-    match read {
-        Ok(()) if confirmed => Ok(()),
-        Err(decode::Error::Sink(fault)) => Err(Stop::Fault(fault)),
-        Ok(()) | Err(decode::Error::Decode(_)) => {
-            Err(fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE))
+    #[test]
+    fn a_transaction_id_is_one_or_is_ours() {
+        let clock = FixedClock("2026-11-25T12:00:00Z".parse().expect("an instant"));
+        let of = |ms: u64, rest: &str| format!("{:08x}-{:04x}-{rest}", ms >> 16, ms & 0xffff);
+        let now = clock.now_ms();
+        let rest = "7abc-8abc-abcdefabcdef";
+        for (given, taken) in [
+            (of(now, rest), true),
+            (of(now - DAY_MS + 1000, rest), true),
+            (of(now + DAY_MS - 1000, rest), true),
+            (of(now - DAY_MS - 1000, rest), false),
+            (of(now + DAY_MS + 1000, rest), false),
+            (of(now, "4abc-8abc-abcdefabcdef"), false),
+            (of(now, "7abc-8abc-000111222333"), false),
+            ("00000000-0000-0000-0000-000111222333".into(), false),
+            ("f81d4fae-7dec-11d0-a765-00a0c91e6bf6".into(), false),
+            ("111222333".into(), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("fsc-transaction-id", HeaderValue::from_str(&given).expect("ASCII"));
+            let id = transaction_id(&headers, &clock).to_string();
+            assert_eq!(id == given, taken, "{given}");
         }
     }
 }

@@ -2,5 +2,6 @@
 
 pub mod listener;
 mod request;
+mod stall;
 
 pub use request::{GroupAsked, Operation, Presented, Request, RequestError, read};

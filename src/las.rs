@@ -28,10 +28,12 @@ use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::{decode::Charset, egress::OnRecord};
+use crate::{
+    decode::Charset,
+    egress::OnRecord,
+    ingress::listener::{MAX_HEAD, head_bytes},
+};
 
-/// Bytes of an answer's head at most.
-const MAX_HEAD: usize = 64 * 1024;
 /// How long a connection waits for its next use.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
@@ -44,6 +46,8 @@ pub enum LasError {
     Connect,
     /// A compressed answer, which was not asked for.
     ContentEncoding,
+    /// More headers than it may have.
+    Head,
     /// An answer that is no XML.
     NotXml,
     /// Another status than 200 and 500.
@@ -54,8 +58,15 @@ pub enum LasError {
 
 impl LasError {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Broken, Self::Connect, Self::ContentEncoding, Self::NotXml, Self::Status, Self::TimedOut];
+    pub const ALL: [Self; 7] = [
+        Self::Broken,
+        Self::Connect,
+        Self::ContentEncoding,
+        Self::Head,
+        Self::NotXml,
+        Self::Status,
+        Self::TimedOut,
+    ];
 
     /// A bounded label, for metrics.
     pub fn label(self) -> &'static str {
@@ -63,6 +74,7 @@ impl LasError {
             Self::Broken => "broken",
             Self::Connect => "connect",
             Self::ContentEncoding => "content_encoding",
+            Self::Head => "head",
             Self::NotXml => "not_xml",
             Self::Status => "status",
             Self::TimedOut => "timed_out",
@@ -141,6 +153,9 @@ impl LasClient {
             timeout(self.response, self.client.request(request)).await.map_err(|_| LasError::TimedOut)?;
         let answer =
             answer.map_err(|error| if error.is_connect() { LasError::Connect } else { LasError::Broken })?;
+        if head_bytes(answer.headers()) > MAX_HEAD {
+            return Err(LasError::Head);
+        }
         if !matches!(answer.status(), StatusCode::OK | StatusCode::INTERNAL_SERVER_ERROR) {
             return Err(LasError::Status);
         }

@@ -25,7 +25,8 @@ pub enum ExchangeOutcome {
 impl ExchangeOutcome {
     const ALL: [Self; 3] = [Self::Failed, Self::Refused, Self::Sent];
 
-    fn label(self) -> &'static str {
+    /// A bounded label.
+    pub fn label(self) -> &'static str {
         match self {
             Self::Failed => "failed",
             Self::Refused => "refused",
@@ -37,15 +38,20 @@ impl ExchangeOutcome {
 /// Why a connection came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionRefusal {
-    /// A request whose end is ambiguous.
+    /// More connections with one client certificate than `limits.connections_per_certificate`.
+    Certificate,
+    /// A request whose end is ambiguous, or whose head is too large.
     Framing,
     /// No TLS, no client certificate, an unknown or an expired one.
     Handshake,
 }
 
 impl ConnectionRefusal {
+    const ALL: [Self; 3] = [Self::Certificate, Self::Framing, Self::Handshake];
+
     fn label(self) -> &'static str {
         match self {
+            Self::Certificate => "certificate",
             Self::Framing => "framing",
             Self::Handshake => "handshake",
         }
@@ -60,6 +66,8 @@ pub struct Metrics {
     events: IntCounterVec,
     las_errors: IntCounterVec,
     connection_refusals: IntCounterVec,
+    /// Requests about a school that is not in the configuration.
+    pub school_unknown: IntCounter,
     /// Connections open.
     pub connections: IntGauge,
     /// Bytes of answers and results handed over.
@@ -98,6 +106,11 @@ impl Metrics {
         let bytes_out =
             IntCounter::new("sluis_bytes_out_total", "Bytes handed over on record, whole or not")?;
         registry.register(Box::new(bytes_out.clone()))?;
+        let school_unknown = IntCounter::new(
+            "sluis_school_unknown_total",
+            "Requests about a school that is not in the configuration",
+        )?;
+        registry.register(Box::new(school_unknown.clone()))?;
         let buckets = prometheus::exponential_buckets(0.001, 2.5, 12)?;
         let options =
             HistogramOpts::new("sluis_exchange_seconds", "From request to outcome, successful or not");
@@ -138,6 +151,7 @@ impl Metrics {
             )?,
             connections: gauge("sluis_connections", "Connections open")?,
             bytes_out,
+            school_unknown,
             exchange_seconds,
             reload_success: gauge(
                 "sluis_config_last_reload_success",
@@ -171,7 +185,7 @@ impl Metrics {
         for error in LasError::ALL {
             self.las_errors.with_label_values(&[error.label()]);
         }
-        for refusal in [ConnectionRefusal::Framing, ConnectionRefusal::Handshake] {
+        for refusal in ConnectionRefusal::ALL {
             self.connection_refusals.with_label_values(&[refusal.label()]);
         }
     }
@@ -187,7 +201,7 @@ impl Metrics {
         self.refusals.with_label_values(&[code.as_str()]).inc();
     }
 
-    /// A document was disclosed.
+    /// A document was disclosed, whole or not.
     pub fn disclosed(&self, summary: &Summary, bytes: u64) {
         self.pupils.with_label_values(&["released"]).inc_by(summary.released);
         self.pupils.with_label_values(&["withheld"]).inc_by(summary.withheld);

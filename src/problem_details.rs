@@ -2,7 +2,7 @@
 
 use hyper::{
     Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, HeaderValue},
+    header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 
 use crate::bridge::Body;
@@ -24,5 +24,12 @@ pub fn response(status: StatusCode, code: &'static str) -> Response<Body> {
 pub fn closing(status: StatusCode, code: &'static str) -> Response<Body> {
     let mut response = response(status, code);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The same, with the advice to try again a little later.
+pub fn retry(status: StatusCode, code: &'static str) -> Response<Body> {
+    let mut response = response(status, code);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }

@@ -36,6 +36,11 @@ impl Shutdown {
         self.stop.cancel();
     }
 
+    /// Cancelled once what is under way is to be cut.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
     /// Returns once what is under way is to be cut.
     pub async fn stopped(&self) {
         self.stop.cancelled().await;

@@ -3,9 +3,9 @@
 
 pub(crate) mod feed;
 
-use std::{path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command, sync::Arc};
 
-use sluis::{cli::init::init, clock::SystemClock};
+use sluis::{cli::init::init, clock::SystemClock, config::Config, disclosure::Log};
 
 /// Whether `--short` was asked for: less of everything, for CI.
 ///
@@ -35,6 +35,12 @@ impl Home {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join("home").join(name)
+    }
+
+    /// The log, open for writing.
+    pub(crate) fn log(&self) -> Log {
+        let config = Config::load(&self.path("sluis.toml"), &SystemClock).expect("init wrote it");
+        Log::open(config.log_site(), Arc::new(SystemClock)).expect("nobody else has it open")
     }
 
     /// The command, in this directory.

@@ -25,11 +25,12 @@ use hyper::{
 use jiff::civil::Date;
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{FAILED, USAGE, init, report};
 use crate::{
-    bridge::{Body, BodyReader, read_body},
+    bridge::{Body, BodyReader, Patience, read_body},
     catalogue::{Field, catalogue},
     clock::Clock,
     config::Config,
@@ -134,7 +135,12 @@ async fn demonstrate(arguments: &Arguments, home: &Path, clock: &Arc<dyn Clock>)
     let metrics =
         Arc::new(Metrics::new(&registry).map_err(|_| Trouble("metrics cannot be registered".into()))?);
     let source = pupils::answer(arguments.pupils as usize, clock.as_ref());
-    let settings = Settings { header_read: Duration::from_secs(10), connections: 64 };
+    let settings = Settings {
+        header_read: Duration::from_secs(10),
+        connections: 64,
+        connections_per_certificate: 64,
+        send_idle: Duration::from_secs(30),
+    };
 
     let las = TcpListener::bind("127.0.0.1:0").await?;
     let authorisations = write_home(home, las.local_addr()?, clock.as_ref())?;
@@ -268,7 +274,9 @@ async fn pull(
     let action = Operation::HaalLeerlinggegevens.soap_action();
     let answer = client.ask(action, &Uuid::now_v7().to_string(), request).await;
     let answer = answer.map_err(|error| Trouble(format!("{supplier} got no answer ({})", error.label())))?;
-    let mut body = BodyReader::new(answer.body, limit, 1 << 40);
+    let patience =
+        Patience { idle: limit, bytes_per_second: 1, until: tokio::time::Instant::now() + limit * 10 };
+    let mut body = BodyReader::new(answer.body, patience, 1 << 40, CancellationToken::new());
     let read = tokio::task::spawn_blocking(move || {
         let mut document = String::new();
         body.read_to_string(&mut document).map(|_| document)

@@ -1,13 +1,10 @@
 //! `sluis serve`: the gateway and the operations port, until SIGTERM or SIGINT.
 
-use std::{io, process::ExitCode, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use prometheus::Registry;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigFile, FAILED, report};
 use crate::{
@@ -15,11 +12,16 @@ use crate::{
     config::{Config, Limits},
     disclosure::Log,
     gateway::Gateway,
-    ingress::listener::{Settings, serve},
+    ingress::listener::{Settings, bind, serve},
     metrics::Metrics,
     operations::Operations,
     shutdown::Shutdown,
 };
+
+/// SIGXFSZ: a write would make a file larger than the process may. The same number on every Unix that Sluis runs on.
+const FILE_TOO_LARGE: SignalKind = SignalKind::from_raw(25);
+/// For what was cut to write down how it ended.
+const CUT: Duration = Duration::from_secs(5);
 
 pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
     let config = file.load(clock.as_ref())?;
@@ -44,14 +46,29 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         .max_blocking_threads(config.limits.exchanges * 2 + 16)
         .build()
         .map_err(|error| fail(format!("the runtime cannot be started ({})", error.kind())))?;
+    {
+        // Left alone it kills the process in the middle of a write. With a handler, which stays when this is dropped,
+        // the write fails like any other, and the log refuses what it cannot put on record.
+        let _entered = runtime.enter();
+        let _ = signal(FILE_TOO_LARGE)
+            .map_err(|error| fail(format!("signals cannot be had ({})", error.kind())))?;
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        // Its own words may quote what it stumbled over.
+        let at = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
+        tracing::error!(at, "a fault in sluis itself; please report it");
+    }));
     let log = Log::open(config.log_site(), Arc::clone(clock))
         .map_err(|error| fail(format!("{}: {error}", config.data.display())))?;
     let registry = Registry::new();
     let metrics = Metrics::new(&registry).map_err(|_| fail("metrics cannot be registered".into()))?;
     let parts = Parts {
-        listen,
-        operations: config.operations,
-        limits: config.limits.clone(),
+        started: Started {
+            data: config.data.clone(),
+            listen,
+            operations: config.operations,
+            limits: config.limits.clone(),
+        },
         tls: Arc::new(ArcSwap::new(tls)),
         metrics: Arc::new(metrics),
         registry,
@@ -66,16 +83,47 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
     ));
     let served = runtime.block_on(parts.serve(&gateway, file, clock));
     // Exchanges that were cut leave their threads behind; they end when their channels do.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    runtime.shutdown_timeout(CUT);
     drop(gateway);
     log.close();
     served.map_err(|error| fail(format!("cannot listen ({})", error.kind())))
 }
 
-struct Parts {
-    listen: std::net::SocketAddr,
-    operations: Option<std::net::SocketAddr>,
+/// What stays as it was at the start, whatever is reloaded.
+struct Started {
+    data: PathBuf,
+    listen: SocketAddr,
+    operations: Option<SocketAddr>,
     limits: Limits,
+}
+
+impl Started {
+    /// The settings that another configuration has changed without effect.
+    fn differs(&self, config: &Config) -> Vec<&'static str> {
+        let (was, is) = (&self.limits, &config.limits);
+        [
+            ("data", self.data != config.data),
+            ("gateway.listen", config.gateway.as_ref().is_none_or(|gateway| gateway.listen != self.listen)),
+            ("operations.listen", self.operations != config.operations),
+            ("limits.exchanges", was.exchanges != is.exchanges),
+            ("limits.connections", was.connections != is.connections),
+            (
+                "limits.connections_per_certificate",
+                was.connections_per_certificate != is.connections_per_certificate,
+            ),
+            ("limits.header_read_ms", was.header_read != is.header_read),
+            // Of an answer it is taken at once, of the connection below it not.
+            ("limits.send_idle_ms", was.send_idle != is.send_idle),
+            ("limits.drain_ms", was.drain != is.drain),
+        ]
+        .into_iter()
+        .filter_map(|(name, changed)| changed.then_some(name))
+        .collect()
+    }
+}
+
+struct Parts {
+    started: Started,
     tls: Arc<ArcSwap<rustls::ServerConfig>>,
     metrics: Arc<Metrics>,
     registry: Registry,
@@ -89,14 +137,19 @@ impl Parts {
         file: &ConfigFile,
         clock: &Arc<dyn Clock>,
     ) -> io::Result<()> {
-        let settings =
-            Settings { header_read: self.limits.header_read, connections: self.limits.connections };
+        let Started { listen, operations, ref limits, .. } = self.started;
+        let settings = Settings {
+            header_read: limits.header_read,
+            connections: limits.connections,
+            connections_per_certificate: limits.connections_per_certificate,
+            send_idle: limits.send_idle,
+        };
         // The operations port outlives the drain, so that it can be watched.
         let operations_shutdown = Shutdown::new();
-        let operations = match self.operations {
+        let operations = match operations {
             None => None,
             Some(address) => {
-                let listener = TcpListener::bind(address).await?;
+                let listener = bind(address)?;
                 println!("operations on http://{}", listener.local_addr()?);
                 let handler = Arc::new(Operations::new(self.registry.clone(), Arc::clone(gateway)));
                 let metrics = Arc::clone(&self.metrics);
@@ -110,7 +163,7 @@ impl Parts {
                 )))
             }
         };
-        let listener = TcpListener::bind(self.listen).await?;
+        let listener = bind(listen)?;
         println!("gateway on https://{}/uwlr", listener.local_addr()?);
         let exchange = tokio::spawn(serve(
             listener,
@@ -123,11 +176,15 @@ impl Parts {
         self.signals(gateway, file, clock).await?;
         self.shutdown.drain();
         tracing::info!("draining");
-        let mut exchange = exchange;
-        if tokio::time::timeout(self.limits.drain, &mut exchange).await.is_err() {
+        let mut ended = std::pin::pin!(async {
+            let _ = exchange.await;
+            // Work whose supplier has gone has no connection any more.
+            gateway.settled().await;
+        });
+        if tokio::time::timeout(limits.drain, ended.as_mut()).await.is_err() {
             tracing::warn!("exchanges that did not end in time are cut");
             self.shutdown.stop();
-            let _ = exchange.await;
+            let _ = tokio::time::timeout(CUT, ended).await;
         }
         operations_shutdown.stop();
         if let Some(operations) = operations {
@@ -156,7 +213,12 @@ impl Parts {
                             if let Some(gateway) = &config.gateway {
                                 self.tls.store(Arc::clone(&gateway.tls));
                             }
+                            let unchanged = self.started.differs(&config);
                             gateway.reload(config);
+                            if !unchanged.is_empty() {
+                                let settings = unchanged.join(", ");
+                                tracing::warn!(settings, "changes that need a restart have no effect yet");
+                            }
                             tracing::info!("configuration reloaded");
                         }
                         Err(problems) => {

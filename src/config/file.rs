@@ -157,9 +157,12 @@ limits! {
     record_bytes = 1_048_576, 16_384, 268_435_456;
     exchanges = 256, 1, 65_536;
     connections = 1024, 1, 65_536;
+    connections_per_certificate = 64, 1, 65_536;
+    exchange_ms = 1_800_000, 10, 86_400_000;
     las_connect_ms = 5_000, 10, 600_000;
     las_response_ms = 60_000, 10, 3_600_000;
     las_idle_ms = 30_000, 10, 3_600_000;
+    las_bytes_per_second = 512, 1, 1_073_741_824;
     header_read_ms = 10_000, 10, 600_000;
     request_read_ms = 30_000, 10, 3_600_000;
     send_idle_ms = 30_000, 10, 3_600_000;
@@ -181,9 +184,12 @@ impl CheckedLimits {
             record_bytes: small(self.record_bytes),
             exchanges: small(self.exchanges),
             connections: small(self.connections),
+            connections_per_certificate: small(self.connections_per_certificate),
+            exchange: ms(self.exchange_ms),
             las_connect: ms(self.las_connect_ms),
             las_response: ms(self.las_response_ms),
             las_idle: ms(self.las_idle_ms),
+            las_bytes_per_second: self.las_bytes_per_second,
             header_read: ms(self.header_read_ms),
             request_read: ms(self.request_read_ms),
             send_idle: ms(self.send_idle_ms),

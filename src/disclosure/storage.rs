@@ -7,6 +7,8 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// A file open for reading.
@@ -103,6 +105,10 @@ pub(super) fn read_small(storage: &dyn Storage, name: &str, limit: u64) -> io::R
     Ok(Some(bytes))
 }
 
+/// How long another process may keep the lock, and how often is looked.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
+
 /// A folder on disk. Its log is held by one process; whoever only reads does not take the lock.
 pub struct DirStorage {
     directory: PathBuf,
@@ -125,10 +131,15 @@ impl DirStorage {
             .truncate(false)
             .mode(0o600)
             .open(directory.join("lock"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
-            Err(fs::TryLockError::Error(error)) => return Err(error),
+        // A process that is being replaced lets go of it within moments, and so does a child between fork and exec.
+        let until = Instant::now() + LOCK_WAIT;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(fs::TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(LOCK_AGAIN),
+                Err(fs::TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(fs::TryLockError::Error(error)) => return Err(error),
+            }
         }
         sync_directory(directory)?;
         Ok(Self { directory: directory.to_owned(), segment: Mutex::new(None), _lock: Some(lock) })

@@ -2,7 +2,10 @@
 
 use hyper::StatusCode;
 
-use crate::{exchange::Error, fault::FaultCode, las::LasError, minimise::Refusal};
+use crate::{
+    bridge::UNWANTED, decode, exchange::Error, fault::FaultCode, las::LasError, metrics::Metrics,
+    minimise::Refusal,
+};
 
 /// A fault in the making: its code, and a text that is ours and says nothing of anyone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +28,13 @@ pub(super) const UNAVAILABLE: &str =
     "De gegevens zijn tijdelijk niet beschikbaar. Probeer het later opnieuw.";
 pub(super) const REFUSED: &str = "Geen toestemming voor deze uitwisseling.";
 
+pub(super) fn internal() -> Stop {
+    fault(FaultCode::InterneFout, "Interne fout.")
+}
+
 /// The pupil administration gave no answer that can be read.
-pub(super) fn of_las_error(error: LasError) -> Stop {
+pub(super) fn of_las_error(metrics: &Metrics, error: LasError) -> Stop {
+    metrics.las_failed(error);
     tracing::warn!(kind = error.label(), "the pupil administration gave no answer that can be read");
     fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE)
 }
@@ -34,17 +42,42 @@ pub(super) fn of_las_error(error: LasError) -> Stop {
 /// A disclosure that failed before anything had left.
 pub(super) fn of_disclosure(error: &Error) -> Stop {
     match error {
-        Error::Refused(Refusal::Fault(code)) => return Stop::Fault(of_las_fault(*code)),
+        Error::Refused(Refusal::Fault(code)) => Stop::Fault(of_las_fault(*code)),
+        _ => fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE),
+    }
+}
+
+/// Says what ended a disclosure, and how much had left: the supplier sees a transfer that breaks, and no more.
+pub(super) fn say(error: &Error, chunks: u32, bytes: u64) {
+    match error {
+        Error::Decode(error) if error.kind == decode::Kind::Io(UNWANTED) => {
+            tracing::info!(chunks, bytes, "the supplier went away");
+        }
+        Error::Refused(Refusal::Fault(code)) => say_las_fault(*code),
         Error::Refused(reason) => {
-            tracing::warn!(reason = %reason, "the answer of the pupil administration was refused");
+            tracing::warn!(reason = %reason, chunks, bytes, "the answer of the pupil administration was refused");
         }
         Error::Decode(error) => {
-            tracing::warn!(line = error.line, kind = ?error.kind, "the answer of the pupil administration was refused");
+            tracing::warn!(line = error.line, kind = ?error.kind, chunks, bytes, "the answer of the pupil administration was refused");
         }
-        Error::Log(error) => tracing::error!(reason = %error, "a disclosure could not be put on record"),
-        Error::Receiver(kind) => tracing::info!(%kind, "the supplier went away before anything had left"),
+        // Said once, when the exchange's account is closed.
+        Error::Log(_) => {}
+        Error::Receiver(kind) => tracing::warn!(%kind, chunks, bytes, "the supplier takes no more"),
     }
-    fault(FaultCode::TijdelijkNietBeschikbaar, UNAVAILABLE)
+}
+
+/// Says what the pupil administration refused, so that whoever looks after the school's settings there can act. The
+/// code is one of ours: what the LAS wrote itself is not repeated.
+pub(super) fn say_las_fault(code: FaultCode) {
+    let code_text = code.as_str();
+    match code {
+        FaultCode::AutorisatieOngeldig | FaultCode::OngeldigeKlantIdentificatie => tracing::warn!(
+            code = code_text,
+            "the pupil administration refuses the school's own credentials: check its las.authorisation, and whether \
+             the school has allowed Sluis there"
+        ),
+        _ => tracing::warn!(code = code_text, "the pupil administration answered with a fault"),
+    }
 }
 
 /// What a fault of the LAS means to a supplier. Its words are not passed on, and neither is a complaint about

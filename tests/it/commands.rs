@@ -177,11 +177,6 @@ fn partials(home: &Home) -> usize {
     names.filter(|name| name.to_str().unwrap().ends_with(".partial")).count()
 }
 
-/// How deliveries ended, as the log has it.
-fn outcomes(home: &Home) -> Vec<OutcomeStatus> {
-    home.leaves().iter().filter_map(|leaf| leaf.outcome().map(|outcome| outcome.status)).collect()
-}
-
 const MINIMISE: &[&str] = &["minimise", "--school", "99DE", "--recipient", "noordzee", "--output"];
 
 #[test]
@@ -255,7 +250,7 @@ fn a_signal_leaves_nothing_behind_but_the_record() {
         assert!(!home.path("uit.xml").exists());
         assert!(said.contains("stopped by a signal; nothing more has left"), "{said}");
         if flows {
-            assert_eq!(outcomes(&home), [OutcomeStatus::Failed]);
+            assert_eq!(home.outcomes(), [OutcomeStatus::Failed]);
         }
         assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
     }
@@ -279,7 +274,7 @@ fn a_limit_on_the_size_of_files_is_a_failure_like_any_other() {
     assert_eq!(ran.status.code(), Some(1), "{:?} {said}", ran.status);
     assert!(said.contains("file too large"), "{said}");
     assert_eq!((partials(&home), home.path("uit.xml").exists()), (0, false));
-    assert_eq!(outcomes(&home), [OutcomeStatus::Failed]);
+    assert_eq!(home.outcomes(), [OutcomeStatus::Failed]);
 }
 
 #[test]

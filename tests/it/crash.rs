@@ -60,11 +60,11 @@ fn kill_after_kill_nothing_that_left_is_missing() {
     let rounds = std::env::var("SLUIS_CRASHES").map_or(4, |text| text.parse().unwrap());
     let home = Arc::new(Home::new());
     let las = FakeLas::answering(many_pupils());
-    Served::configure(&home, &las);
+    Served::configure(&home, &las, "");
     let body = request(&home, "leerlinggegevens_verzoek", ASK);
     let received = Received::default();
     for round in 0..rounds {
-        let served = Served::again(&home);
+        let served = Served::spawn(home.sluis(&["serve"]));
         let (arrived, arrivals) = mpsc::channel();
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
@@ -87,7 +87,7 @@ fn kill_after_kill_nothing_that_left_is_missing() {
         );
     }
     // A start puts in order what the last kill left.
-    Served::again(&home).stop();
+    Served::spawn(home.sluis(&["serve"])).stop();
     let verified = home.run(&["log", "verify", "data", "--copy", "keys/checkpoint"]);
     assert_eq!(verified.code, 0, "{}", verified.err);
     let mut on_record: HashMap<String, u64> = HashMap::new();

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
         mpsc::{self, Receiver, Sender},
@@ -47,6 +47,26 @@ impl FakeLas {
         Self { port, requests, _thread: thread }
     }
 
+    /// Answers all requests at once, each on a thread of its own.
+    pub(crate) fn at_once(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
+        let answer = Arc::new(answer);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let answer = Arc::clone(&answer);
+                std::thread::spawn(move || {
+                    if let Some(request) = read_request(&mut stream) {
+                        answer(&request, &mut stream);
+                    }
+                    let _ = stream.shutdown(Shutdown::Both);
+                });
+            }
+        });
+        Self { port, requests: Arc::default(), _thread: thread }
+    }
+
     /// Answers each request with this document.
     pub(crate) fn answering(document: impl Into<String>) -> Self {
         let document = document.into();
@@ -84,7 +104,7 @@ fn read_request(stream: &mut TcpStream) -> Option<String> {
     Some(head + std::str::from_utf8(&body).unwrap())
 }
 
-fn write_xml(stream: &mut TcpStream, document: &str) {
+pub(crate) fn write_xml(stream: &mut TcpStream, document: &str) {
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         document.len()
@@ -105,12 +125,18 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn start(home: &Home, las: &FakeLas) -> Self {
-        Self::configure(home, las);
-        Self::again(home)
+        let limits = "las_response_ms = 400\nlas_idle_ms = 400\nlas_connect_ms = 400\nheader_read_ms = 500\n";
+        Self::with(home, las, limits, home.sluis(&["serve"]))
     }
 
-    /// Ports of its own choosing, short waits, and this pupil administration.
-    pub(crate) fn configure(home: &Home, las: &FakeLas) {
+    /// With other limits, or started in another way.
+    pub(crate) fn with(home: &Home, las: &FakeLas, limits: &str, command: Command) -> Self {
+        Self::configure(home, las, limits);
+        Self::spawn(command)
+    }
+
+    /// Ports of its own choosing, and this pupil administration.
+    pub(crate) fn configure(home: &Home, las: &FakeLas, limits: &str) {
         home.edit("sluis.toml", |text| {
             let las = format!("las = {{ url = \"http://127.0.0.1:{}/uwlr\", authorisation", las.port);
             let (before, after) = text.split_once("las  = {").unwrap();
@@ -118,13 +144,13 @@ impl Served {
             format!("{before}{las}{after}")
                 .replace("127.0.0.1:8443", "127.0.0.1:0")
                 .replace("127.0.0.1:9464", "127.0.0.1:0")
-                .replace("[pseudonym]", "[limits]\nlas_response_ms = 400\nlas_idle_ms = 400\nlas_connect_ms = 400\nheader_read_ms = 500\n\n[pseudonym]")
+                .replace("[pseudonym]", &format!("[limits]\n{limits}\n[pseudonym]"))
         });
     }
 
     /// Starts in a directory that was configured before.
-    pub(crate) fn again(home: &Home) -> Self {
-        let mut child = home.sluis(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut port = || {
             let mut line = String::new();
@@ -158,13 +184,21 @@ impl Served {
     }
 
     /// Waits until the process says something.
-    fn wait_for(&self, words: &str) {
+    pub(crate) fn wait_for(&self, words: &str) {
         while let Ok(line) = self.lines.recv_timeout(std::time::Duration::from_secs(20)) {
             if line.contains(words) {
                 return;
             }
         }
         panic!("it never said {words}: {}", self.errors.lock().unwrap());
+    }
+
+    /// Waits until the operations port says something at a path.
+    pub(crate) fn until(&self, path: &str, words: &str) {
+        let late = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !self.operations(path).1.contains(words) {
+            assert!(std::time::Instant::now() < late, "{words} never came: {}", self.operations(path).1);
+        }
     }
 
     /// SIGTERM, and everything it said.
@@ -195,7 +229,7 @@ impl Drop for Served {
 
 pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
-fn connect(home: &Home, served: &Served, client: Option<&str>) -> Tls {
+pub(crate) fn connect(home: &Home, served: &Served, client: Option<&str>) -> Tls {
     try_connect(home, served.gateway, client).unwrap()
 }
 
@@ -209,6 +243,7 @@ pub(crate) fn try_connect(home: &Home, port: u16, client: Option<&str>) -> Optio
     let clock: &dyn sluis::clock::Clock = if client == Some("verlopen") { &LongAgo } else { &SystemClock };
     let config = tls::client_config(&home.path("certs/ca.pem"), identity.as_ref(), clock).unwrap();
     let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     Some(StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream))
 }
@@ -244,7 +279,7 @@ pub(crate) fn post_as(home: &Home, served: &Served, client: &str, body: &str) ->
     Got { status: text[9..12].parse().unwrap(), text }
 }
 
-fn send(stream: &mut Tls, body: &str, content_type: &str) {
+pub(crate) fn send(stream: &mut Tls, body: &str, content_type: &str) {
     write!(
         stream,
         "POST /uwlr HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
@@ -255,7 +290,7 @@ fn send(stream: &mut Tls, body: &str, content_type: &str) {
     stream.flush().unwrap();
 }
 
-fn read_all(stream: &mut Tls) -> String {
+pub(crate) fn read_all(stream: &mut Tls) -> String {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
     String::from_utf8(bytes).unwrap()
@@ -281,7 +316,7 @@ pub(crate) fn request(home: &Home, operation: &str, inside: &str) -> String {
 
 pub(crate) const ASK: &str =
     "<schooljaar>2026-2027</schooljaar><brincode>99DE</brincode><xsdversie>2.2</xsdversie>";
-const PUPILS: &str = "<groepen><groep key=\"G1\"><naam>4A</naam><jaargroep>4</jaargroep></groep></groepen>\
+pub(crate) const PUPILS: &str = "<groepen><groep key=\"G1\"><naam>4A</naam><jaargroep>4</jaargroep></groep></groepen>\
      <leerlingen><leerling key=\"100001\"><achternaam>Jansen</achternaam><roepnaam>Jip</roepnaam><groep key=\"G1\"/>\
      <bsn>999990019</bsn></leerling></leerlingen><leerkrachten><leerkracht key=\"LK1\"><achternaam>Testina</achternaam>\
      </leerkracht></leerkrachten>";
@@ -492,8 +527,19 @@ fn whoever_may_not_ask_is_refused_and_the_las_hears_nothing() {
     served.signal("-HUP");
     served.wait_for("the configuration in force stays");
     assert_eq!(served.operations("/live").0, 200);
+    let (status, ready) = served.operations("/ready");
+    assert!(status == 200 && ready.contains("\"agreements\":true"), "what is in force still serves: {ready}");
+    assert!(served.operations("/metrics").1.contains("sluis_school_unknown_total 1"));
     assert!(served.operations("/metrics").1.contains("sluis_config_last_reload_success 0"));
-    served.stop();
+    home.edit("sluis.toml", |text| {
+        text.replace("onbekend = 1\n", "").replace("[limits]", "[limits]\nexchanges = 7\ndrain_ms = 20000")
+    });
+    served.signal("-HUP");
+    served.wait_for("\"settings\":\"limits.exchanges, limits.drain_ms\"");
+    let said = served.stop();
+    let unknown =
+        said.split("{\"timestamp\"").find(|line| line.contains("not in the configuration")).unwrap();
+    assert!(unknown.contains("WARN") && unknown.contains("noordzee"), "{unknown}");
 }
 
 #[test]
@@ -529,6 +575,16 @@ fn a_pupil_administration_that_misbehaves_gives_a_fault_and_nothing_else() {
         ),
         ("compressed", format!("{head}Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx"), busy),
         ("oversized header", format!("{head}X: {}\r\n\r\n", "x".repeat(200_000)), busy),
+        (
+            "a header that fits the buffer twice over",
+            format!(
+                "{head}X: {}\r\nContent-Length: {}\r\n\r\n{}",
+                "x".repeat(100_000),
+                feed(pupil).len(),
+                feed(pupil)
+            ),
+            busy,
+        ),
         ("another school", xml(&other), busy),
         (
             "another operation's answer",
@@ -549,6 +605,14 @@ fn a_pupil_administration_that_misbehaves_gives_a_fault_and_nothing_else() {
         assert_eq!(got.status, 500, "{what}: {}", got.text);
         assert!(got.text.contains(&format!("<faultcode>soapenv:{code}</faultcode>")), "{what}: {}", got.text);
         let said = served.stop();
+        if what == "its own credentials refused" {
+            let line = said.split("{\"timestamp\"").find(|line| line.contains("own credentials")).unwrap();
+            let id = got.text.split_once("fsc-transaction-id: ").unwrap().1.split_once('\r').unwrap().0;
+            for part in ["WARN", "Client.AutorisatieOngeldig", "99DE", "noordzee", "HaalLeerlinggegevens", id]
+            {
+                assert!(line.contains(part), "{part} in {line}");
+            }
+        }
         for leak in ["100001", "Jip"] {
             assert!(!got.text.contains(leak) && !said.contains(leak), "{what}: {leak}");
         }
@@ -579,7 +643,7 @@ fn a_pupil_administration_that_is_slow_or_down_is_not_waited_for() {
 }
 
 /// Six hundred pupils, of which the LAS holds back the last part until it is told.
-fn held_back(document: String, at: usize) -> (FakeLas, Sender<bool>) {
+pub(crate) fn held_back(document: String, at: usize) -> (FakeLas, Sender<bool>) {
     let (release, held) = mpsc::channel();
     let las = FakeLas::new(Box::new(move |_, stream| {
         let head = format!(
@@ -603,7 +667,7 @@ pub(crate) fn many_pupils() -> String {
 }
 
 /// Reads until the first pupil has arrived.
-fn begin(stream: &mut Tls) -> Vec<u8> {
+pub(crate) fn begin(stream: &mut Tls) -> Vec<u8> {
     let mut text = Vec::new();
     let mut buffer = [0; 1024];
     while !String::from_utf8_lossy(&text).contains("<leerling ") {
@@ -655,10 +719,18 @@ fn an_exchange_that_breaks_off_is_broken_for_the_receiver_too() {
     let _ = stream.read_to_end(&mut text);
     let text = String::from_utf8(text).unwrap();
     assert!(!text.contains("\r\n0\r\n\r\n") && !text.contains("</leerlingen>"), "it does not look whole");
-    served.stop();
-    let outcomes: Vec<_> = home.leaves().iter().filter_map(sluis::disclosure::Leaf::outcome).collect();
-    assert_eq!(outcomes.len(), 1);
-    assert_eq!(outcomes[0].status, sluis::disclosure::OutcomeStatus::Failed);
+    served
+        .until("/metrics", "sluis_exchanges_total{operation=\"HaalLeerlinggegevens\",outcome=\"failed\"} 1");
+    let metrics = served.operations("/metrics").1;
+    assert!(metrics.contains("sluis_exchange_seconds_count 1"), "{metrics}");
+    assert!(metrics.contains("sluis_pupils_total{outcome=\"released\"} 512"), "whole or not: {metrics}");
+    assert!(!metrics.contains("sluis_bytes_out_total 0"), "{metrics}");
+    let said = served.stop();
+    let line = said.split("{\"timestamp\"").find(|line| line.contains("was refused")).unwrap();
+    for part in ["WARN", "\"chunks\":2", "99DE", "noordzee", "HaalLeerlinggegevens", "transaction"] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    assert_eq!(home.outcomes(), [sluis::disclosure::OutcomeStatus::Failed]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 use sluis::{
     cli::init::init,
     clock::SystemClock,
-    disclosure::{Leaf, Position, Reader},
+    disclosure::{Leaf, OutcomeStatus, Position, Reader},
 };
 
 pub(crate) struct Home {
@@ -62,6 +62,11 @@ impl Home {
         let reader = Reader::open(&self.path("data")).unwrap();
         reader.leaves(Position(0), &mut |_, leaf| leaves.push(leaf.clone())).unwrap();
         leaves
+    }
+
+    /// How deliveries ended, as the log has it.
+    pub(crate) fn outcomes(&self) -> Vec<OutcomeStatus> {
+        self.leaves().iter().filter_map(|leaf| leaf.outcome().map(|outcome| outcome.status)).collect()
     }
 
     /// The command, in this directory.

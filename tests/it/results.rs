@@ -189,19 +189,30 @@ fn results_for_another_school_go_nowhere() {
     let ran = home.minimise("99DE", feed(pupil).as_bytes());
     assert_eq!(ran.code, 0, "{}", ran.err);
     let message = inside(attribute(&ran.out, "leerling", "key"));
+    home.edit("sluis.toml", |text| {
+        text.replace("brin = \"99DE\"", "brin = \"99DE\"\nschoolkey = \"sk-99DE\"\ndependance = \"00\"")
+    });
     let served = Served::start(&home, &las);
     let second = "<school><schooljaar>2026-2027</schooljaar><brincode>88AB</brincode></school><toetsafnames>";
     let brins = "<brincode>99DE</brincode><brincode>88AB</brincode><schoolkey>sk-88AB</schoolkey>";
-    for message in [
-        message.replace("<toetsafnames>", second),
-        message.replace("<brincode>99DE</brincode>", brins),
-        message.replace("<resultaten>", "<leerlingid>x</leerlingid><resultaten>"),
-        message.replace(SCORE, "<anderresultaat><foo>Jan</foo></anderresultaat>"),
-        message.replace(SCORE, "<score>X</score>"),
+    let key = "<schoolkey>sk-88AB</schoolkey><brincode>";
+    for (message, code) in [
+        (message.replace("<toetsafnames>", second), "OngeldigBericht"),
+        (message.replace("<brincode>99DE</brincode>", brins), "OngeldigBericht"),
+        (message.replace("<resultaten>", "<leerlingid>x</leerlingid><resultaten>"), "OngeldigBericht"),
+        (message.replace("<brincode>", key), "AutorisatieOngeldig"),
+        (message.replace("<leerlingid>", "<leerlingid>x"), "LeerlingOngeldig"),
+        (message.replace(SCORE, "<anderresultaat><foo>Jan</foo></anderresultaat>"), "EldResultaatOngeldig"),
+        (message.replace(SCORE, "<score>X</score>"), "ScoreOngeldig"),
     ] {
         let got = post(&home, &served, &request(&home, "leerresultaten_verzoek", &message));
         assert_eq!(got.status, 500, "{}", got.text);
-        assert!(got.text.contains("<faultcode>soapenv:Client."), "{}", got.text);
+        assert!(got.text.contains(&format!("<faultcode>soapenv:Client.{code}<")), "{code}: {}", got.text);
+    }
+    for to in [key, "<dependancecode>77</dependancecode><brincode>"] {
+        let asked = request(&home, "leerlinggegevens_verzoek", &ASK.replace("<brincode>", to));
+        let got = post(&home, &served, &asked);
+        assert!(got.text.contains("<faultcode>soapenv:Client.AutorisatieOngeldig<"), "{to}: {}", got.text);
     }
     for (from, to) in [
         ("<xsdversie>2.2", "<dependancecode>Jan Jansen</dependancecode><xsdversie>2.2"),

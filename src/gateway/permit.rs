@@ -1,0 +1,131 @@
+//! Who asks, and whether there may be an answer.
+
+use std::sync::Arc;
+
+use hyper::{Request, StatusCode, body::Incoming, header::CONTENT_TYPE};
+
+use super::{
+    Gateway, State,
+    account::Account,
+    fault::{REFUSED, Stop, fault, internal},
+};
+use crate::{
+    bridge::{BodyError, read_body},
+    catalogue::catalogue,
+    config::School,
+    delivery::{Asked, Delivery},
+    fault::FaultCode,
+    ingress::{self, Operation, RequestError},
+    las::{LasClient, xml_charset},
+    party::PeerCertificate,
+};
+
+/// A request that may be answered.
+pub(super) struct Permitted {
+    pub(super) request: ingress::Request,
+    pub(super) delivery: Delivery,
+    pub(super) client: Arc<LasClient>,
+    pub(super) state: Arc<State>,
+    pub(super) school: Arc<School>,
+}
+
+impl Gateway {
+    /// Certificate, form, autorisatie, school, agreement.
+    pub(super) async fn permit(
+        &self,
+        peer: Option<Arc<[u8]>>,
+        request: Request<Incoming>,
+        account: &Arc<Account>,
+    ) -> Result<Permitted, Stop> {
+        let state = self.state.load_full();
+        let config = state.config();
+        let peer = peer.and_then(|der| PeerCertificate::from_der(&der));
+        let recipient = peer.as_ref().and_then(|peer| config.recipient_of(peer)).cloned();
+        let (Some(peer), Some(recipient)) = (peer, recipient) else {
+            return Err(fault(
+                FaultCode::AutorisatieOngeldig,
+                "Het certificaat is van geen bekende afnemer.",
+            ));
+        };
+        account.span.record("recipient", &*recipient.id);
+        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let Some(charset) = content_type.and_then(xml_charset) else {
+            return Err(Stop::Problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type"));
+        };
+        let action = request.headers().get("soapaction").and_then(|value| value.to_str().ok());
+        let action = action.map(|action| action.trim().trim_matches('"').to_owned());
+        let limits = &config.limits;
+        let body = read_body(request.into_body(), limits.request_bytes, limits.request_read).await;
+        let body = body.map_err(|error| match error {
+            BodyError::Broken => Stop::Problem(StatusCode::BAD_REQUEST, "incomplete-request"),
+            BodyError::TooLarge => Stop::Problem(StatusCode::PAYLOAD_TOO_LARGE, "request-too-large"),
+            BodyError::TooSlow => Stop::Problem(StatusCode::REQUEST_TIMEOUT, "request-too-slow"),
+        })?;
+        // A large one takes longer than the network may wait for.
+        let (decode, held) = (limits.decode(), Arc::clone(account));
+        let read = tokio::task::spawn_blocking(move || {
+            let _held = held;
+            ingress::read(&body, charset, &decode)
+        });
+        let request = read.await.map_err(|_| internal())?.map_err(|error| {
+            let text = match error {
+                RequestError::Form(_) => {
+                    "Een datum, schooljaar, BRIN, vestiging of versie is ongeldig, of een onderdeel is onbekend of staat er dubbel."
+                }
+                RequestError::Operation => "Geen bekende UWLR-operatie.",
+                RequestError::Records => "Het bericht bevat te veel resultaten.",
+                RequestError::School => "Het bericht noemt geen school: brincode of schoolkey ontbreekt.",
+                RequestError::Xml(_) => "Het bericht is geen geldige XML.",
+            };
+            fault(FaultCode::OngeldigBericht, text)
+        })?;
+        account.asks(request.operation);
+        let other = Operation::ALL
+            .iter()
+            .any(|known| *known != request.operation && action.as_deref() == Some(known.soap_action()));
+        if other {
+            return Err(fault(FaultCode::OngeldigBericht, "SOAPAction en bericht spreken elkaar tegen."));
+        }
+        if let Some(expected) = &recipient.authorisation {
+            let presented = request.presented.as_ref();
+            let matches = presented.is_some_and(|p| expected.matches(&p.sleutel, &p.klantcode, &p.klantnaam));
+            if !matches {
+                return Err(fault(
+                    FaultCode::AutorisatieOngeldig,
+                    "De autorisatie ontbreekt of is ongeldig.",
+                ));
+            }
+        }
+        let school = match (&request.brin, &request.schoolkey) {
+            (Some(brin), _) => config.school(brin),
+            (None, Some(key)) => config.school_by_key(key),
+            (None, None) => None,
+        };
+        let Some(school) = school.cloned() else {
+            // No school of ours, so nobody to account to; whoever runs Sluis should see it all the same.
+            self.books.metrics.school_unknown.inc();
+            tracing::warn!("a request about a school that is not in the configuration");
+            return Err(fault(FaultCode::AutorisatieOngeldig, REFUSED));
+        };
+        account.span.record("school", &*school.brin);
+        let asked = Asked {
+            school: &school,
+            // A key names a school with whatever vestiging it is.
+            dependance: request.brin.as_ref().map(|_| request.dependance.clone()),
+            recipient: &recipient,
+            expected: request.operation.answer(catalogue()),
+            transaction: account.transaction,
+            certificate: peer.thumbprint(),
+        };
+        let (brin, key) = (request.brin.as_deref(), request.schoolkey.as_deref());
+        let agrees = config.addressed(brin, &request.dependance, key).is_some();
+        let delivery = agrees.then(|| Delivery::decide(config, &asked, &self.clock));
+        let (Some(Ok(delivery)), Some(las)) = (delivery, &school.las) else {
+            // A refusal by policy is on record too. If it cannot be, it is refused all the same.
+            let _ = self.books.log.note(asked.refusal(self.clock.as_ref())).await;
+            return Err(fault(FaultCode::AutorisatieOngeldig, REFUSED));
+        };
+        let client = state.client(&school, las, &recipient);
+        Ok(Permitted { request, delivery, client, state: Arc::clone(&state), school })
+    }
+}
