@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time
 
 use arc_swap::ArcSwap;
 use prometheus::Registry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{ConfigFile, FAILED, report};
 use crate::{
@@ -122,6 +122,23 @@ impl Started {
     }
 }
 
+/// What the process can be told while it serves.
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+}
+
 struct Parts {
     started: Started,
     tls: Arc<ArcSwap<rustls::ServerConfig>>,
@@ -138,6 +155,8 @@ impl Parts {
         clock: &Arc<dyn Clock>,
     ) -> io::Result<()> {
         let Started { listen, operations, ref limits, .. } = self.started;
+        // Before anything is said: whoever reads that it listens may tell it to stop.
+        let signals = Signals::new()?;
         let settings = Settings {
             header_read: limits.header_read,
             connections: limits.connections,
@@ -173,7 +192,7 @@ impl Parts {
             Arc::clone(&self.metrics),
             self.shutdown.clone(),
         ));
-        self.signals(gateway, file, clock).await?;
+        self.until_told(signals, gateway, file, clock).await;
         self.shutdown.drain();
         tracing::info!("draining");
         let mut ended = std::pin::pin!(async {
@@ -194,20 +213,18 @@ impl Parts {
     }
 
     /// Returns on SIGTERM or SIGINT; reloads on SIGHUP.
-    async fn signals(
+    async fn until_told(
         &self,
+        mut signals: Signals,
         gateway: &Arc<Gateway>,
         file: &ConfigFile,
         clock: &Arc<dyn Clock>,
-    ) -> io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
+    ) {
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-                _ = hangup.recv() => {
+                _ = signals.terminate.recv() => return,
+                _ = signals.interrupt.recv() => return,
+                _ = signals.hangup.recv() => {
                     match Config::load(&file.config, clock.as_ref()) {
                         Ok(config) => {
                             if let Some(gateway) = &config.gateway {
