@@ -52,19 +52,22 @@ impl FakeLas {
         let answer = Arc::new(answer);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
-                let answer = Arc::clone(&answer);
+                let (answer, kept) = (Arc::clone(&answer), Arc::clone(&kept));
                 std::thread::spawn(move || {
                     if let Some(request) = read_request(&mut stream) {
+                        kept.lock().unwrap().push(request.clone());
                         answer(&request, &mut stream);
                     }
                     let _ = stream.shutdown(Shutdown::Both);
                 });
             }
         });
-        Self { port, requests: Arc::default(), _thread: thread }
+        Self { port, requests, _thread: thread }
     }
 
     /// Answers each request with this document.

@@ -5,7 +5,10 @@ use std::{
     process::Command,
 };
 
-use crate::home::Home;
+use crate::{
+    gateway::{ASK, FakeLas, Served, attribute, post, request, write_xml},
+    home::Home,
+};
 
 const SMALLE_SET: &[(&str, &str)] = &[
     ("leerling.achternaam", "pass"),
@@ -105,43 +108,142 @@ const UNNAMED: &[&str] = &[
     "41323",
 ];
 
+/// The feeds among the samples, with the school each is about; the other messages where `feeds` is false.
+fn samples(reference: &Path, feeds: bool) -> Vec<(PathBuf, &'static str)> {
+    let mut samples = Vec::new();
+    for folder in ["samples/uwlr", "samples/edexml"] {
+        for entry in std::fs::read_dir(reference.join(folder)).unwrap() {
+            let sample = entry.unwrap().path();
+            let name = sample.file_name().unwrap().to_str().unwrap();
+            let brin = if name.contains("testcorrect") { "99DE" } else { "99ZZ" };
+            if (name.contains("antwoord") || name.starts_with("EDEXML")) == feeds {
+                samples.push((sample, brin));
+            }
+        }
+    }
+    samples
+}
+
+/// A working directory of the school, with an agreement for the smalle set.
+fn smalle_set(brin: &str) -> Home {
+    let home = Home::new();
+    home.release(SMALLE_SET);
+    if brin == "99DE" { home } else { rename(home, brin) }
+}
+
+/// Valid by the official schemas, and nothing in it that the agreement does not name.
+fn assert_small(output: &str, reference: &Path, sample: &Path) {
+    let schemas = reference.join("reference/uwlr-2.2/Schemas");
+    let message = message(output);
+    assert_valid(&message, &schemas.join("UWLR_Leerlinggegevens_v2p2.xsd"), sample);
+    if message.contains("leerlinggegevens_antwoord") {
+        let profile = "Profiel smalle set/Profiel_Smalle_set_UWLR_Leerlinggegevens_v2p2.xsd";
+        assert_valid(&message, &schemas.join(profile), sample);
+    }
+    let plain_values = strip_pseudonyms(output);
+    for value in UNNAMED {
+        assert!(!plain_values.contains(value), "{}: {value} left", sample.display());
+    }
+}
+
 #[test]
 fn real_messages_come_out_valid_and_small() {
     let Some(reference) = reference() else {
         return; // tests/run says so
     };
-    let schemas = reference.join("reference/uwlr-2.2/Schemas");
-    let plain = schemas.join("UWLR_Leerlinggegevens_v2p2.xsd");
-    let profile = schemas.join("Profiel smalle set/Profiel_Smalle_set_UWLR_Leerlinggegevens_v2p2.xsd");
-    let mut seen = 0;
-    for folder in ["samples/uwlr", "samples/edexml"] {
-        for entry in std::fs::read_dir(reference.join(folder)).unwrap() {
-            let sample = entry.unwrap().path();
-            let name = sample.file_name().unwrap().to_str().unwrap();
-            if !(name.contains("antwoord") || name.starts_with("EDEXML")) {
-                let ran = Home::of_school("99ZZ").minimise_file("99ZZ", &sample);
-                assert!(ran.code != 0 && ran.out.is_empty(), "{name} is no feed: {ran:?}");
-                continue;
-            }
-            let brin = if name.contains("testcorrect") { "99DE" } else { "99ZZ" };
-            let home = Home::new();
-            home.release(SMALLE_SET);
-            let home = if brin == "99DE" { home } else { rename(home, brin) };
-            let ran = home.minimise_file(brin, &sample);
-            assert_eq!(ran.code, 0, "{name}: {}", ran.err);
-            let message = message(&ran.out);
-            assert_valid(&message, &plain, &sample);
-            if message.contains("leerlinggegevens_antwoord") {
-                assert_valid(&message, &profile, &sample);
-            }
-            let plain_values = strip_pseudonyms(&ran.out);
-            for value in UNNAMED {
-                assert!(!plain_values.contains(value), "{name}: {value} left");
-            }
-            seen += 1;
+    let feeds = samples(&reference, true);
+    assert!(feeds.len() >= 10, "{} messages", feeds.len());
+    for (sample, brin) in feeds {
+        let ran = smalle_set(brin).minimise_file(brin, &sample);
+        assert_eq!(ran.code, 0, "{}: {}", sample.display(), ran.err);
+        assert_small(&ran.out, &reference, &sample);
+    }
+    for (sample, brin) in samples(&reference, false) {
+        let ran = Home::of_school(brin).minimise_file(brin, &sample);
+        assert!(ran.code != 0 && ran.out.is_empty(), "{} is no feed: {ran:?}", sample.display());
+    }
+}
+
+#[test]
+fn real_messages_pass_the_gateway_valid_and_small() {
+    let Some(reference) = reference() else {
+        return; // tests/run says so
+    };
+    let feeds = samples(&reference, true);
+    for (sample, brin) in &feeds {
+        let document = std::fs::read_to_string(sample).unwrap();
+        if !document.contains("Envelope") {
+            continue; // a file, which nobody asks for
+        }
+        let operation = ["structuur", "leerlingen", "leerkrachten"]
+            .into_iter()
+            .find(|name| document.contains(&format!("{name}_antwoord")))
+            .unwrap_or("leerlinggegevens");
+        let home = smalle_set(brin);
+        let served = Served::start(&home, &FakeLas::answering(document));
+        let asked = request(&home, &format!("{operation}_verzoek"), &ASK.replace("99DE", brin));
+        let got = post(&home, &served, &asked);
+        assert_eq!(got.status, 200, "{}: {}", sample.display(), got.text);
+        assert_small(&unchunked(&got.text), &reference, sample);
+    }
+}
+
+/// A real message of results, with the pseudonyms that its supplier was given: the LAS gets it as it was, and valid.
+#[test]
+fn real_results_find_their_way_back() {
+    let Some(reference) = reference() else {
+        return; // tests/run says so
+    };
+    let read = |name: &str| std::fs::read_to_string(reference.join("samples/uwlr").join(name)).unwrap();
+    let home = smalle_set("99ZZ");
+    let feed = read("03-antwoord-smalle-set-2.2.xml");
+    let confirmation = read("14-brengleerresultaten-bevestiging.xml");
+    let las = FakeLas::at_once(move |request, stream| {
+        let results = request.contains("leerresultaten_verzoek");
+        write_xml(stream, if results { &confirmation } else { &feed });
+    });
+    let served = Served::start(&home, &las);
+    let asked = request(&home, "leerlinggegevens_verzoek", &ASK.replace("99DE", "99ZZ"));
+    let got = unchunked(&post(&home, &served, &asked).text);
+    let results = read("13-brengleerresultaten-verzoek.xml");
+    let (_, inside) = results.split_once("leerresultaten\">").unwrap();
+    let (inside, _) = inside.split_once("</leerresultaten_verzoek>").unwrap();
+    let (before, after) = inside.split_once("<eckid>").unwrap();
+    let (_, after) = after.split_once("</eckid>").unwrap();
+    let eckid = format!("<eckid>{}</eckid>", attribute(&got, "leerling", "eckid"));
+    let given = format!("{before}{eckid}{after}")
+        .replace(">100001<", &format!(">{}<", attribute(&got, "leerling", "key")))
+        .replace(">LK1<", &format!(">{}<", attribute(&got, "leerkracht", "key")));
+    let got = post(&home, &served, &request(&home, "leerresultaten_verzoek", &given));
+    assert_eq!(got.status, 200, "{}", got.text);
+    let sent = las.requests.lock().unwrap().last().unwrap().clone();
+    for back in
+        [">100001<", ">LK1<", "<score>17</score>", "aantalgoed>17<", ">https://example.org/resultaat/R-1<"]
+    {
+        assert!(sent.contains(back), "{back} in {sent}");
+    }
+    let (_, body) = sent.split_once("<soapenv:Body>").unwrap_or_else(|| panic!("{sent}"));
+    let (body, _) = body.split_once("</soapenv:Body>").unwrap();
+    let schema = reference.join("reference/uwlr-2.2/Schemas/UWLR_Leerresultaten_v2p2.xsd");
+    assert_valid(body, &schema, Path::new("13-brengleerresultaten-verzoek.xml"));
+}
+
+/// The body of an answer, whether or not it came in chunks.
+fn unchunked(answer: &str) -> String {
+    let (head, mut rest) = answer.split_once("\r\n\r\n").unwrap();
+    if !head.contains("transfer-encoding: chunked") {
+        return rest.to_owned();
+    }
+    let mut body = String::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        body.push_str(&after[..size]);
+        rest = after[size..].strip_prefix("\r\n").unwrap();
+        if size == 0 {
+            break;
         }
     }
-    assert!(seen >= 10, "{seen} messages");
+    body
 }
 
 fn rename(home: Home, brin: &str) -> Home {
