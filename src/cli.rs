@@ -11,6 +11,7 @@ mod log;
 mod minimise;
 mod preview;
 mod progress;
+mod report;
 mod serve;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -47,7 +48,7 @@ enum Command {
         #[command(subcommand)]
         command: keys::Command,
     },
-    /// Verify the disclosure log
+    /// Verify the disclosure log, or evidence from it, or export it
     Log {
         #[command(subcommand)]
         command: log::Command,
@@ -56,6 +57,11 @@ enum Command {
     Minimise(minimise::Arguments),
     /// Show what would become of each field of a feed file; nothing is disclosed or logged
     Preview(preview::Arguments),
+    /// What the log answers: inzage, leverancier, lek, correctie
+    Report {
+        #[command(subcommand)]
+        command: report::Command,
+    },
     /// Serve suppliers until SIGTERM; SIGHUP reloads
     Serve(ConfigFile),
 }
@@ -69,6 +75,11 @@ pub(crate) struct ConfigFile {
 }
 
 impl ConfigFile {
+    /// The one of this name.
+    fn at(config: PathBuf) -> Self {
+        Self { config }
+    }
+
     /// Loads it, or prints every problem.
     fn load(&self, clock: &dyn Clock) -> Result<Config, ExitCode> {
         Config::load(&self.config, clock).map_err(|problems| {
@@ -107,9 +118,10 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments, &clock),
         Command::Init { dir } => init::run(&dir, clock.as_ref()),
         Command::Keys { command } => keys::run(&command),
-        Command::Log { command } => log::run(&command),
+        Command::Log { command } => log::run(&command, &clock),
         Command::Minimise(arguments) => minimise::run(&arguments, &clock),
         Command::Preview(arguments) => preview::run(&arguments, &clock),
+        Command::Report { command } => report::run(&command, &clock),
         Command::Serve(config) => serve::run(&config, &clock),
     };
     match ended {

@@ -72,6 +72,13 @@ pub fn day_start_ms(day: Date) -> u64 {
     start.ok().and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)
 }
 
+/// Day and minute in the Netherlands of an instant in milliseconds since 1970, for people: `2026-11-25 08:00`.
+pub fn local_minute(ms: u64) -> String {
+    let instant = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let local = instant.unwrap_or(Timestamp::MAX).to_zoned(zone());
+    format!("{} {:02}:{:02}", local.date(), local.hour(), local.minute())
+}
+
 /// The first year of the school year it is: school years begin on 1 August.
 pub fn school_year(clock: &dyn Clock) -> i16 {
     let today = clock.today();

@@ -31,7 +31,7 @@ mod verify;
 pub mod wal;
 
 pub use commit::{Disclosure, Error, Log, Site, Stats};
-pub use read::Reader;
+pub use read::{OpenRows, Reader, ShowChunk, Wanted};
 pub use record::{Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row, RowOutcome, Subject};
 pub use verify::{Against, Finding, FindingKind, Report, VerifyError, verify};
 

@@ -1,4 +1,4 @@
-//! The client side towards a pupil administration.
+//! The client side: towards a pupil administration, and towards a collector of traces.
 
 use std::{
     future::Future,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, StatusCode, Uri,
     body::Incoming,
@@ -188,6 +188,90 @@ pub fn xml_charset(content_type: &str) -> Option<Option<Charset>> {
         }
     }
     Some(None)
+}
+
+/// Why a collector did not take what it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CollectorError {
+    /// No connection, no TLS, or a broken one.
+    #[error("the collector cannot be reached, or broke off")]
+    Connect,
+    /// It took a part and rejected the rest.
+    #[error("the collector rejected {rejected} of {spans} spans")]
+    Rejected {
+        /// Spans it rejected.
+        rejected: u64,
+        /// Spans it was sent.
+        spans: usize,
+    },
+    /// Another status than one that says it was taken.
+    #[error("the collector answered with status {0}")]
+    Status(u16),
+    /// No answer in time.
+    #[error("the collector did not answer in time")]
+    TimedOut,
+}
+
+/// A client for a collector of traces.
+pub struct Collector {
+    url: Uri,
+    client: Client<Connector, Full<Bytes>>,
+}
+
+impl Collector {
+    /// Bytes of an answer that are read.
+    const ANSWER: usize = 64 * 1024;
+    const CONNECT: Duration = Duration::from_secs(5);
+    const RESPONSE: Duration = Duration::from_secs(30);
+
+    /// The collector at an address, without its `/v1/traces`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the address: https takes certificates to know the other by, and plain http stays on this
+    /// machine.
+    pub fn new(url: &str, tls: Option<Arc<rustls::ClientConfig>>) -> Result<Self, &'static str> {
+        let url: Uri =
+            format!("{}/v1/traces", url.trim_end_matches('/')).parse().map_err(|_| "is no address")?;
+        let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let address: Option<std::net::IpAddr> = host.parse().ok();
+        let loopback = host == "localhost" || address.is_some_and(|address| address.is_loopback());
+        match (url.scheme_str(), &tls) {
+            (Some("http"), None) if loopback => {}
+            (Some("http"), None) => return Err("plain http is accepted on loopback only; write https"),
+            (Some("http"), Some(_)) => return Err("--ca goes with https"),
+            (Some("https"), Some(_)) => {}
+            (Some("https"), None) => return Err("give the certificates it is known by with --ca"),
+            _ => return Err("begins with neither http:// nor https://"),
+        }
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(MAX_HEAD)
+            .build(Connector { tls: tls.map(TlsConnector::from), connect: Self::CONNECT });
+        Ok(Self { url, client })
+    }
+
+    /// Posts a request in JSON, and gives the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`CollectorError`].
+    pub async fn post(&self, request: String) -> Result<Bytes, CollectorError> {
+        let mut post = Request::new(Full::new(Bytes::from(request)));
+        *post.method_mut() = Method::POST;
+        *post.uri_mut() = self.url.clone();
+        post.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let answered = async {
+            let answer = self.client.request(post).await.map_err(|_| CollectorError::Connect)?;
+            if !answer.status().is_success() {
+                return Err(CollectorError::Status(answer.status().as_u16()));
+            }
+            let body = Limited::new(answer.into_body(), Self::ANSWER).collect().await;
+            Ok(body.map_err(|_| CollectorError::Connect)?.to_bytes())
+        };
+        timeout(Self::RESPONSE, answered).await.map_err(|_| CollectorError::TimedOut)?
+    }
 }
 
 #[derive(Clone)]

@@ -122,8 +122,7 @@ pub fn turn_back(scope: &Scope<'_>, header: &Record, records: &[Record]) -> Resu
                 continue;
             }
             let (turned, row) = fields.turn(scope, record, rows.len())?;
-            let from = document.len();
-            encoder.record(&turned, &mut document);
+            let from = encoder.record(&turned, &mut document);
             if let Some(mut row) = row {
                 let mut mac = scope.log_keys.content_mac();
                 mac.update(&document.as_bytes()[from..]);

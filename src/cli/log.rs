@@ -1,22 +1,31 @@
 //! `sluis log`.
 
+mod export;
+mod proof;
+
 use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::Subcommand;
 
 use super::{USAGE, progress::Bar};
-use crate::disclosure::{
-    Against, VerifyError,
-    note::{KeyError, Verifier},
-    verify,
+use crate::{
+    clock::Clock,
+    disclosure::{
+        Against, VerifyError,
+        note::{KeyError, Verifier},
+        verify,
+    },
 };
 
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Write deliveries, refusals and rows for other tools
+    Export(Box<export::Arguments>),
     /// Re-compute the whole log: 0 intact, 1 tampered or incomplete, 2 unreadable
     Verify {
         /// Folder of the log: `data` of the configuration
@@ -28,12 +37,27 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         copy: Option<PathBuf>,
     },
+    /// Check a folder of evidence, without the log: 0 proven, 1 not, 2 unreadable
+    VerifyProof {
+        /// The folder that `sluis report inzage --proof` wrote
+        dir: PathBuf,
+        /// A file with the public key of the log; the one in the folder when left out
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
 }
 
-pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
-    let Command::Verify { data_dir, key, copy } = command;
-    let key = key.as_deref().map(read_key).transpose()?;
-    let against = Against { key, copy: copy.clone() };
+pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
+    match command {
+        Command::Export(arguments) => export::run(arguments, clock),
+        Command::Verify { data_dir, key, copy } => verify_log(data_dir, key.as_deref(), copy.as_deref()),
+        Command::VerifyProof { dir, key } => proof::run(dir, key.as_deref()),
+    }
+}
+
+fn verify_log(data_dir: &Path, key: Option<&Path>, copy: Option<&Path>) -> Result<(), ExitCode> {
+    let key = key.map(read_key).transpose()?;
+    let against = Against { key, copy: copy.map(Path::to_owned) };
     let bar = Bar::new("verifying");
     let verified = verify(data_dir, &against, &mut |done, total| bar.set(done, total));
     bar.finish();

@@ -9,19 +9,40 @@ pub(super) fn root_of(leaves: &[Hash]) -> Hash {
     tree.root()
 }
 
-/// The siblings on the way from a leaf to the root, lowest first.
+/// The siblings on the way from a leaf to the root, lowest first. For many leaves of one tree, see [`Levels`].
 pub(super) fn path(leaves: &[Hash], index: usize) -> Vec<Hash> {
-    if leaves.len() < 2 {
-        return Vec::new();
+    Levels::new(leaves.to_vec()).path(index)
+}
+
+/// A tree with all its nodes, for paths of many leaves.
+pub(super) struct Levels(Vec<Vec<Hash>>);
+
+impl Levels {
+    /// The tree over these leaf hashes.
+    pub(super) fn new(leaves: Vec<Hash>) -> Self {
+        let mut levels = vec![leaves];
+        while let Some(level) = levels.last().filter(|level| level.len() > 1) {
+            // A last node without a sibling moves up as it is.
+            let above = level.chunks(2).map(|pair| match pair {
+                [left, right] => node_hash(left, right),
+                _ => pair[0],
+            });
+            let above = above.collect();
+            levels.push(above);
+        }
+        Self(levels)
     }
-    // The left subtree is the largest full one that leaves something to the right.
-    let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
-    let (mut path, sibling) = match index.checked_sub(left.len()) {
-        None => (path(left, index), right),
-        Some(index) => (path(right, index), left),
-    };
-    path.push(root_of(sibling));
-    path
+
+    /// Its root.
+    pub(super) fn root(&self) -> Hash {
+        self.0.last().and_then(|top| top.first()).copied().unwrap_or_else(|| root_of(&[]))
+    }
+
+    /// As [`path`].
+    pub(super) fn path(&self, index: usize) -> Vec<Hash> {
+        let siblings = self.0.iter().enumerate().filter_map(|(up, level)| level.get((index >> up) ^ 1));
+        siblings.copied().collect()
+    }
 }
 
 /// Whether a path leads from a leaf hash, at its index in a tree of this size, to the root.
@@ -62,6 +83,7 @@ mod tests {
         for size in 1..35_u64 {
             let leaves: Vec<_> = (0..size).map(|index| leaf_hash(&index.to_le_bytes())).collect();
             let root = root_of(&leaves);
+            assert_eq!(Levels::new(leaves.clone()).root(), root);
             for (index, &leaf) in (0..).zip(&leaves) {
                 let found = path(&leaves, usize::try_from(index).expect("small"));
                 assert!(verify(leaf, index, size, &found, &root));

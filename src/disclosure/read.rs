@@ -4,6 +4,7 @@
 
 use std::{
     cell::RefCell,
+    collections::{BTreeSet, HashMap},
     fs,
     io::{self, BufReader},
     ops::RangeInclusive,
@@ -14,14 +15,20 @@ use jiff::civil::Date;
 
 use super::{
     checkpoint::Checkpoint,
+    merkle::inclusion_proof,
+    proof::TlogProof,
     publish::read_tile,
     record::{Leaf, Position},
     rowfile::{Located, RowFile},
-    storage::{DirStorage, Storage},
+    seal::row_file_name,
+    storage::{DirStorage, Source, Storage},
     tile::TileReader,
     wal::{End, Frame, Scanner, Step},
 };
-use crate::clock::day_of;
+use crate::{
+    clock::{day_of, day_start_ms},
+    keys::is_brin,
+};
 
 /// The day of a file of rows, by its name.
 pub(super) fn day_of_row_file(name: &str) -> Option<Date> {
@@ -31,9 +38,28 @@ pub(super) fn day_of_row_file(name: &str) -> Option<Date> {
 /// A bundle that was read last: its number and its leaves.
 type Bundle = (u64, Vec<Leaf>);
 
+/// How much of a leaf is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The leaf alone.
+    Leaf,
+    /// Not even the leaf.
+    Nothing,
+    /// The leaf with its rows.
+    Rows,
+}
+
+/// Takes a leaf and what was asked of it.
+pub type ShowChunk<'s> = dyn FnMut(Position, &Leaf, &[Located]) -> io::Result<()> + 's;
+
+/// A file of rows, open.
+pub type OpenRows = RowFile<Box<dyn Source>>;
+
 /// A log as it was when it was opened for reading; what is recorded later may show or not.
 pub struct Reader {
     storage: DirStorage,
+    /// The signed checkpoint, word for word.
+    note: String,
     /// Leaves in tiles.
     published: u64,
     bundle: RefCell<Option<Bundle>>,
@@ -56,9 +82,67 @@ impl Reader {
         let checkpoint: Checkpoint = text.ok_or_else(invalid)?.parse().map_err(|_| invalid())?;
         Ok(Self {
             storage: DirStorage::read_only(directory),
+            note,
             published: checkpoint.size,
             bundle: RefCell::new(None),
         })
+    }
+
+    /// The schools there are rows of, by BRIN.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub fn schools(&self) -> io::Result<BTreeSet<String>> {
+        let mut schools: BTreeSet<_> =
+            self.storage.list("rows")?.into_iter().filter(|name| is_brin(name)).collect();
+        self.tail(&mut |_, frame| {
+            if !frame.rows.is_empty() {
+                schools.extend(std::str::from_utf8(&frame.leaf.brin()).map(str::to_owned));
+            }
+            Ok(())
+        })?;
+        Ok(schools)
+    }
+
+    /// The days of a school whose rows are sealed, in order.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub fn sealed_days(&self, brin: &str) -> io::Result<Vec<Date>> {
+        let names = self.storage.list(&format!("rows/{brin}"))?;
+        Ok(names.iter().filter_map(|name| day_of_row_file(name)).collect())
+    }
+
+    /// The sealed rows of a school and day; none when they are not sealed, or gone.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    pub fn row_file(&self, brin: &str, day: Date) -> io::Result<Option<OpenRows>> {
+        let source = match self.storage.open(&row_file_name(brin, day)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        RowFile::open(source).map(Some).map_err(|_| invalid())
+    }
+
+    /// Leaves with the proof that they are under the checkpoint that was published last; the leaf itself travels as
+    /// what is extra.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read, or is not under that checkpoint yet.
+    pub fn prove(&self, positions: impl IntoIterator<Item = Position>) -> io::Result<Vec<(Leaf, TlogProof)>> {
+        let tiles = TileReader::new(self.published, |name: &str| read_tile(&self.storage, name));
+        let prove = |position: Position| {
+            let path = inclusion_proof(&tiles, position.0, self.published)?;
+            let leaf = self.leaf(position)?.ok_or_else(invalid)?;
+            let extra = leaf.to_bytes().to_vec();
+            Ok((leaf, TlogProof { index: position.0, extra, path, checkpoint: self.note.clone() }))
+        };
+        positions.into_iter().map(prove).collect()
     }
 
     /// Leaves in tiles; there may be more in the write-ahead log.
@@ -86,6 +170,7 @@ impl Reader {
             if at == position {
                 found = Some(frame.leaf.clone());
             }
+            Ok(())
         })?;
         Ok(found)
     }
@@ -117,7 +202,91 @@ impl Reader {
             if position.0 >= self.published && position >= from {
                 show(position, &frame.leaf);
             }
+            Ok(())
         })
+    }
+
+    /// Shows, in order, the leaves that were recorded on these days and are wanted, each with what is asked of it: its
+    /// rows are those that are not erased.
+    ///
+    /// One pass: a leaf is read once, the rows of a day from one file per school, and nothing is kept.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read, or cannot be shown.
+    pub fn chunks(
+        &self,
+        days: &RangeInclusive<Date>,
+        wanted: &dyn Fn(&Leaf) -> Wanted,
+        show: &mut ShowChunk<'_>,
+    ) -> io::Result<()> {
+        let from = day_start_ms(*days.start());
+        let until = days.end().tomorrow().map_or(u64::MAX, day_start_ms);
+        let mut files = DayFiles { reader: self, day: Date::MIN, open: HashMap::new() };
+        let tail = self.tail_start()?;
+        let bundles = self.published.div_ceil(256);
+        'published: for number in self.first_bundle(from)?..bundles {
+            for (index, leaf) in self.read_bundle(number)?.iter().enumerate() {
+                let position = number * 256 + index as u64;
+                if position >= tail || leaf.end_ms >= until {
+                    break 'published;
+                }
+                match if leaf.end_ms < from { Wanted::Nothing } else { wanted(leaf) } {
+                    Wanted::Leaf => show(Position(position), leaf, &[])?,
+                    Wanted::Nothing => {}
+                    Wanted::Rows => {
+                        let rows = files.rows(Position(position), leaf)?.unwrap_or_default();
+                        show(Position(position), leaf, &rows)?;
+                    }
+                }
+            }
+        }
+        self.tail(&mut |position, frame| {
+            let leaf = &frame.leaf;
+            if !(from..until).contains(&leaf.end_ms) {
+                return Ok(());
+            }
+            match wanted(leaf) {
+                Wanted::Leaf => show(position, leaf, &[]),
+                Wanted::Nothing => Ok(()),
+                Wanted::Rows => {
+                    let own = || {
+                        let rows = (0..).zip(&frame.rows);
+                        rows.map(|(index, row)| Located { position, index, row: row.clone() }).collect()
+                    };
+                    show(position, leaf, &files.rows(position, leaf)?.unwrap_or_else(own))
+                }
+            }
+        })
+    }
+
+    /// The first bundle with a leaf that was recorded at this instant or later: times go the way of positions.
+    fn first_bundle(&self, ms: u64) -> io::Result<u64> {
+        let (mut low, mut high) = (0, self.published.div_ceil(256));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.read_bundle(middle)?.last().is_some_and(|leaf| leaf.end_ms < ms) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// The first position the write-ahead log still holds.
+    fn tail_start(&self) -> io::Result<u64> {
+        let mut first = u64::MAX;
+        for name in self.storage.list("wal")? {
+            let mut head = match self.storage.open(&format!("wal/{name}")) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened?,
+            };
+            if let Ok((position, _)) = Scanner::beginning(&mut head)? {
+                first = first.min(position);
+            }
+        }
+        Ok(first)
     }
 
     /// Shows each row of a school on these days; of one person, where a handle is given.
@@ -140,8 +309,7 @@ impl Reader {
             if !days.contains(&day) {
                 continue;
             }
-            let source = BufReader::new(self.storage.open(&format!("rows/{brin}/{name}"))?);
-            let mut file = RowFile::open(source).map_err(|_| invalid())?;
+            let Some(mut file) = self.row_file(brin, day)? else { continue };
             match handle {
                 Some(handle) => file.find(handle).map_err(|_| invalid())?.into_iter().for_each(&mut *show),
                 None => file.rows().try_for_each(|row| row.map(&mut *show)).map_err(|_| invalid())?,
@@ -150,18 +318,19 @@ impl Reader {
         self.tail(&mut |position, frame| {
             let day = day_of(frame.leaf.end_ms);
             if frame.leaf.brin() != code || !days.contains(&day) || sealed.contains(&day) {
-                return;
+                return Ok(());
             }
             for (index, row) in (0..).zip(&frame.rows) {
                 if handle.is_none_or(|handle| row.handle == *handle) {
                     show(Located { position, index, row: row.clone() });
                 }
             }
+            Ok(())
         })
     }
 
     /// Shows each frame of the write-ahead log, as far as it is whole.
-    fn tail(&self, show: &mut dyn FnMut(Position, &Frame)) -> io::Result<()> {
+    fn tail(&self, show: &mut dyn FnMut(Position, &Frame) -> io::Result<()>) -> io::Result<()> {
         for name in self.storage.list("wal")? {
             let open = || {
                 Ok::<_, io::Error>(BufReader::with_capacity(
@@ -180,11 +349,42 @@ impl Reader {
             loop {
                 let position = end.next();
                 match scanner.step(&mut end)? {
-                    Step::Frame(frame) => show(position, &frame),
+                    Step::Frame(frame) => show(position, &frame)?,
                     Step::End | Step::Damaged(..) => break,
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// The files of one day's rows, one per school, kept open while the day lasts.
+struct DayFiles<'r> {
+    reader: &'r Reader,
+    day: Date,
+    open: HashMap<[u8; 4], Option<OpenRows>>,
+}
+
+impl DayFiles<'_> {
+    /// The sealed rows of a leaf; none when its day has no file.
+    fn rows(&mut self, position: Position, leaf: &Leaf) -> io::Result<Option<Vec<Located>>> {
+        if leaf.rows == 0 {
+            return Ok(Some(Vec::new()));
+        }
+        let day = day_of(leaf.end_ms);
+        if day != self.day {
+            self.day = day;
+            self.open.clear();
+        }
+        let file = match self.open.entry(leaf.brin()) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                let brin = leaf.brin();
+                let brin =
+                    std::str::from_utf8(&brin).ok().filter(|brin| is_brin(brin)).ok_or_else(invalid)?;
+                entry.insert(self.reader.row_file(brin, day)?)
+            }
+        };
+        file.as_mut().map(|file| file.at(position).map_err(|_| invalid())).transpose()
     }
 }

@@ -139,8 +139,9 @@ impl SealProof {
         }
         let order = file.order().to_vec();
         let handles: Vec<_> = order.iter().map(|&number| by_number[number as usize].0).collect();
-        let seals: Vec<_> = order.iter().map(|&number| by_number[number as usize].1).collect();
-        if audit::root_of(&seals) != file.root() {
+        let seals = order.iter().map(|&number| by_number[number as usize].1).collect();
+        let tree = audit::Levels::new(seals);
+        if tree.root() != file.root() {
             return Err(RowFileError::SealRoot);
         }
 
@@ -161,7 +162,7 @@ impl SealProof {
             let block = file.block(block)?;
             let entries = block.entries();
             let entry = entries.get(index).ok_or(RowFileError::Block(block.position))?;
-            let path = hexes(audit::path(&seals, at));
+            let path = hexes(tree.path(at));
             proof.leaves.push(match entry {
                 Entry::Erased { seal, .. } => SealLeaf::Erased { leaf: Hex(*seal), path },
                 Entry::Kept { seal_nonce, row, .. } => SealLeaf::Kept {

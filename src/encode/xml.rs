@@ -53,8 +53,9 @@ impl XmlEncoder {
         out.push('>');
     }
 
-    /// One record, inside its section.
-    pub fn record(&mut self, record: &Record, out: &mut String) {
+    /// One record, inside its section. Gives the place in `out` where the record itself begins: what opens the section
+    /// before it depends on what came before, and is part of no record.
+    pub fn record(&mut self, record: &Record, out: &mut String) -> usize {
         let feed = self.catalogue.feed(self.feed);
         let holds = |section: &crate::catalogue::Section| {
             section.records.iter().any(|&(kind, _)| kind == record.kind)
@@ -71,7 +72,9 @@ impl XmlEncoder {
             self.section = Some(section);
         }
         out.push('\n');
+        let start = out.len();
         self.element(record, record.root, 0..record.items().len(), false, out);
+        start
     }
 
     /// Everything after the last record.

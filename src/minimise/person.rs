@@ -2,7 +2,7 @@
 
 use super::{Event, Minimiser, Outlet, rule::Context};
 use crate::{
-    catalogue::{Kind, Person},
+    catalogue::{Kind, Person, catalogue},
     disclosure::{Row, RowOutcome, Subject},
     keys::IdentitySource,
     pseudonym::{EckId, Identity, KeyKind, Pgn, PupilKey, Seen, digits},
@@ -77,7 +77,7 @@ impl<O: Outlet> Minimiser<'_, O> {
             Person::Leerling => Subject::Leerling,
         };
         let mut row = Row::new(subject, number);
-        let identity = self.identity(&record, person);
+        let identity = identity_of(self.scope.identity, &record, person);
         if identity.is_none() {
             self.summary.events.count(Event::IdentityMissing, 1);
         }
@@ -133,38 +133,36 @@ impl<O: Outlet> Minimiser<'_, O> {
             return false;
         }
         row.tag = self.scope.log_keys.recipient_tag(self.scope.recipient, &pseudonym);
-        let from = self.out.len();
-        self.encoder.as_mut().expect("the document is open").record(&self.ruled, &mut self.out);
+        let from = self.encoder.as_mut().expect("the document is open").record(&self.ruled, &mut self.out);
         let mut mac = self.scope.log_keys.content_mac();
         mac.update(&self.out.as_bytes()[from..]);
         row.mac = mac.finish();
         true
     }
+}
 
-    /// The identifier of the configured kind; there is no falling back on another.
-    fn identity(&self, record: &Record, person: Person) -> Option<Identity> {
-        let kind = self.catalogue.record(record.kind);
-        let las_key = || {
+/// The identifier of the configured kind; there is no falling back on another.
+pub(crate) fn identity_of(source: IdentitySource, record: &Record, person: Person) -> Option<Identity> {
+    let catalogue = catalogue();
+    let kind = catalogue.record(record.kind);
+    match (source, person) {
+        // Teachers have no PGN in these standards.
+        (IdentitySource::LasKey, _) | (IdentitySource::Pgn, Person::Leerkracht) => {
             let key = PupilKey::parse(record.find(kind.key?)?).ok()?;
             Some(Identity::LasKey(key_kind(person), key))
-        };
-        match (self.scope.identity, person) {
-            // Teachers have no PGN in these standards.
-            (IdentitySource::LasKey, _) | (IdentitySource::Pgn, Person::Leerkracht) => las_key(),
-            (IdentitySource::EckId, _) => {
-                Some(Identity::EckId(EckId::parse(record.find(kind.eckid?)?).ok()?))
-            }
-            (IdentitySource::Pgn, Person::Leerling) => {
-                let number = ["leerling.bsn", "leerling.onderwijsnummer", "leerling.sofinummer"]
-                    .into_iter()
-                    .find_map(|name| record.find(self.catalogue.field_named(name)))?;
-                Some(Identity::Pgn(Pgn::parse(number).ok()?))
-            }
+        }
+        (IdentitySource::EckId, _) => Some(Identity::EckId(EckId::parse(record.find(kind.eckid?)?).ok()?)),
+        (IdentitySource::Pgn, Person::Leerling) => {
+            let number = PGN_FIELDS.into_iter().find_map(|name| record.find(catalogue.field_named(name)))?;
+            Some(Identity::Pgn(Pgn::parse(number).ok()?))
         }
     }
 }
 
-fn key_kind(person: Person) -> KeyKind {
+/// Where a pupil's PGN stands, in the order in which they are looked at.
+pub(crate) const PGN_FIELDS: [&str; 3] = ["leerling.bsn", "leerling.onderwijsnummer", "leerling.sofinummer"];
+
+pub(crate) fn key_kind(person: Person) -> KeyKind {
     match person {
         Person::Leerkracht => KeyKind::Leerkracht,
         Person::Leerling => KeyKind::Leerling,

@@ -76,6 +76,13 @@ fn subkey<const N: usize>(root: &RootKey, parts: &[&[u8]]) -> Zeroizing<[u8; N]>
 pub struct Pseudonym([u8; 64]);
 
 impl Pseudonym {
+    /// Reads one as it was given out: 128 hexadecimal digits, or a URI that ends in them.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 64];
+        hex::decode_to_slice(text.trim().rsplit('/').next()?, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+
     /// 128 lower-case hexadecimal digits: the shape of an ECK iD.
     pub fn hex(&self) -> String {
         hex::encode(self.0)

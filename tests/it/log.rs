@@ -27,15 +27,15 @@ use zeroize::Zeroizing;
 
 /// A clock that stands where it was put, and can be put elsewhere.
 #[derive(Debug)]
-struct Hands(AtomicU64);
+pub(crate) struct Hands(AtomicU64);
 
 impl Hands {
     /// Eight in the morning of a day.
-    fn at(day: Date) -> Arc<Self> {
+    pub(crate) fn at(day: Date) -> Arc<Self> {
         Arc::new(Self(AtomicU64::new(day_start_ms(day) + 8 * 3_600_000)))
     }
 
-    fn put(&self, day: Date) {
+    pub(crate) fn put(&self, day: Date) {
         self.0.store(day_start_ms(day) + 8 * 3_600_000, SeqCst);
     }
 }

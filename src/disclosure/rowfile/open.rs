@@ -8,7 +8,7 @@ use std::{
 use jiff::civil::Date;
 
 use super::{
-    Block, Foot, Handle, Head, Located, Place, RowFileError,
+    Block, Foot, Handle, Head, Located, Place, Position, RowFileError,
     block::{BlockHead, lengths},
     u32_at,
 };
@@ -159,6 +159,22 @@ impl<R: Read + Seek> RowFile<R> {
             low = at + 1;
         }
         Ok(found)
+    }
+
+    /// The rows of one leaf that are not erased.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or the block is not what was written.
+    pub fn at(&mut self, position: Position) -> Result<Vec<Located>, RowFileError> {
+        let Ok(number) = self.directory.binary_search_by_key(&position, |place| place.position) else {
+            return Ok(Vec::new());
+        };
+        let head = self.load(number)?;
+        let rows = (0..).zip(0..head.rows);
+        Ok(rows
+            .filter_map(|(index, at)| Some(Located { position, index, row: head.row(at, &self.loaded)? }))
+            .collect())
     }
 
     /// The rows that carry one of these tags. Reads all rows.

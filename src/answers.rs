@@ -1,0 +1,53 @@
+//! What the log answers: what went where about a person, what a recipient received, who is affected by a leak, who
+//! holds an older value; with evidence for whoever does not take our word, and exports for other tools.
+//!
+//! There is no table of persons. Who is asked about becomes a handle for each log key there is, and the handle is
+//! looked up; it is forgotten with the answer. Everything reads in order of position, once, so that an answer takes as
+//! long as the days it is about and not as the log.
+//!
+//! Deliberately absent: words for people, which are the commands' business; and the log for writing: that a reading is
+//! on record, before anything is read, is up to whoever calls ([`Reading`]).
+
+mod correction;
+pub mod evidence;
+pub mod export;
+mod leak;
+mod parties;
+mod person;
+mod reading;
+mod received;
+mod subject;
+
+use std::{io, ops::RangeInclusive};
+
+use jiff::civil::Date;
+
+use crate::{config::Config, disclosure::Reader};
+
+pub use correction::{Holder, Holds, Worklist};
+pub use leak::{Affected, Leak};
+pub use parties::{Ended, Fields, Party, SchoolName, Under};
+pub use person::{Delivered, Inzage};
+pub use reading::Reading;
+pub use received::{FieldCount, Received, SchoolReceived};
+pub use subject::{Given, Person, Unresolved, Who};
+
+/// All days a log can have.
+pub const ALWAYS: RangeInclusive<Date> = Date::constant(2000, 1, 1)..=Date::constant(9000, 1, 1);
+
+/// A log, with what is needed to understand it.
+pub struct Answers<'c> {
+    config: &'c Config,
+    reader: Reader,
+}
+
+impl<'c> Answers<'c> {
+    /// Opens the log of an installation.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn open(config: &'c Config) -> io::Result<Self> {
+        Ok(Self { config, reader: Reader::open(&config.data)? })
+    }
+}

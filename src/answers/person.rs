@@ -1,0 +1,143 @@
+//! What went where about one person (AVG art. 15).
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    ops::RangeInclusive,
+};
+
+use jiff::{Span, civil::Date};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Answers, Ended, Fields, Party, Person, SchoolName, Under};
+use crate::{
+    clock::day_of,
+    disclosure::{Leaf, LeafKind, OutcomeStatus, Position, Row, Wanted},
+};
+
+/// What went where about one person.
+#[derive(Debug, Serialize)]
+pub struct Inzage {
+    /// The school.
+    pub school: SchoolName,
+    /// The handles that stand for the person, with the epoch of their key.
+    pub handles: Vec<(Option<u16>, String)>,
+    /// By position in the log.
+    pub deliveries: Vec<Delivered>,
+}
+
+/// What one delivery held of the person.
+#[derive(Debug, Serialize)]
+pub struct Delivered {
+    /// When it was put on record, ms since 1970.
+    pub recorded_ms: u64,
+    /// The day of that, in the Netherlands.
+    pub day: Date,
+    /// Who received it; for results, who sent them.
+    pub recipient: Party,
+    /// Results, from recipient to school.
+    pub results: bool,
+    /// Under which agreement.
+    pub agreement: Under,
+    /// Names of the fields that left.
+    pub released: Vec<&'static str>,
+    /// Names of the fields that were present and stayed.
+    pub withheld: Vec<&'static str>,
+    /// How it ended.
+    pub outcome: Ended,
+    /// In every log it passed.
+    pub transaction: Uuid,
+    /// Its first leaf with the person.
+    pub position: u64,
+    /// The masks, and what their bits mean.
+    #[serde(skip)]
+    pub masks: (Fields, u64, u64),
+}
+
+impl Answers<'_> {
+    /// What went where about a person on these days.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub fn inzage(&self, brin: &str, person: &Person, days: &RangeInclusive<Date>) -> io::Result<Inzage> {
+        let mut rows: HashMap<Position, Vec<Row>> = HashMap::new();
+        for handle in person.distinct() {
+            self.reader.rows(brin, days, Some(&handle), &mut |located| {
+                rows.entry(located.position).or_default().push(located.row);
+            })?;
+        }
+        let mut deliveries: BTreeMap<Position, Delivered> = BTreeMap::new();
+        let mut spans: HashMap<[u8; 8], Position> = HashMap::new();
+        if !rows.is_empty() {
+            self.each_with_outcome(brin, days, &mut |position, leaf| {
+                if let Some(status) = outcome_of(leaf) {
+                    let delivery = spans.get(&leaf.span_id).and_then(|first| deliveries.get_mut(first));
+                    delivery.into_iter().for_each(|delivery| delivery.outcome = Some(status).into());
+                    return;
+                }
+                let Some(rows) = rows.get(&position) else { return };
+                let first = *spans.entry(leaf.span_id).or_insert(position);
+                let delivery =
+                    deliveries.entry(first).or_insert_with(|| self.delivered(position, leaf, &rows[0]));
+                for row in rows {
+                    delivery.masks.1 |= row.released;
+                    delivery.masks.2 |= row.withheld;
+                }
+            })?;
+        }
+        let mut deliveries: Vec<_> = deliveries.into_values().collect();
+        for delivery in &mut deliveries {
+            let (fields, released, withheld) = delivery.masks;
+            delivery.released = fields.names(released);
+            delivery.withheld = fields.names(withheld);
+        }
+        let handles = person.handles.iter().map(|(epoch, handle)| (*epoch, hex::encode(handle))).collect();
+        Ok(Inzage { school: self.school(brin), handles, deliveries })
+    }
+
+    fn delivered(&self, position: Position, leaf: &Leaf, row: &Row) -> Delivered {
+        Delivered {
+            recorded_ms: leaf.end_ms,
+            day: day_of(leaf.end_ms),
+            recipient: self.party(&leaf.recipient),
+            results: leaf.flags & Leaf::INBOUND != 0,
+            agreement: self.under(leaf),
+            released: Vec::new(),
+            withheld: Vec::new(),
+            outcome: Ended::Unknown,
+            transaction: Uuid::from_bytes(leaf.transaction),
+            position: position.0,
+            masks: (Fields::of(leaf, row.subject), 0, 0),
+        }
+    }
+
+    /// Shows the disclosures of a school on these days, and the outcomes, of which the last come a little later.
+    pub(super) fn each_with_outcome(
+        &self,
+        brin: &str,
+        days: &RangeInclusive<Date>,
+        show: &mut dyn FnMut(Position, &Leaf),
+    ) -> io::Result<()> {
+        let wanted = |leaf: &Leaf| {
+            let own = leaf.brin() == *brin.as_bytes();
+            let wanted = own && matches!(leaf.kind, LeafKind::Disclosure | LeafKind::Outcome);
+            if wanted { Wanted::Leaf } else { Wanted::Nothing }
+        };
+        self.reader.chunks(&with_outcomes(days), &wanted, &mut |position, leaf, _| {
+            show(position, leaf);
+            Ok(())
+        })
+    }
+}
+
+/// These days, and those on which the outcome of their deliveries may have come.
+pub(super) fn with_outcomes(days: &RangeInclusive<Date>) -> RangeInclusive<Date> {
+    *days.start()..=days.end().saturating_add(Span::new().days(2))
+}
+
+/// How a delivery ended, of an outcome leaf.
+pub(super) fn outcome_of(leaf: &Leaf) -> Option<OutcomeStatus> {
+    leaf.outcome().map(|outcome| outcome.status)
+}

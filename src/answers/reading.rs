@@ -1,0 +1,45 @@
+//! That the log was read is itself on record, before anything is.
+
+use uuid::Uuid;
+
+use crate::{
+    clock::Clock,
+    disclosure::{Leaf, LeafKind},
+};
+
+/// What the log was read for. Numbers are part of the log's format, in the status of a [`LeafKind::LogRead`] leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reading {
+    /// Who holds an older value of someone's data.
+    Correction = 4,
+    /// A copy for other tools.
+    Export = 5,
+    /// What went where about a person.
+    Inzage = 1,
+    /// Who is affected by a leak.
+    Leak = 3,
+    /// What a recipient received.
+    Received = 2,
+}
+
+impl Reading {
+    /// The leaf that says so: about which school and recipient, where it is about one, and never about which person.
+    /// The transaction stands on the answer too, and ties the two together.
+    pub fn leaf(
+        self,
+        school: Option<&str>,
+        recipient: Option<&str>,
+        transaction: Uuid,
+        clock: &dyn Clock,
+    ) -> Leaf {
+        let mut leaf = Leaf::new(LeafKind::LogRead);
+        leaf.controller = school.map_or([0; 8], |brin| Leaf::controller_code(brin, ""));
+        leaf.recipient = recipient.map_or([0; 12], Leaf::recipient_code);
+        leaf.status = self as u8;
+        leaf.start_ms = clock.now_ms();
+        leaf.trace_id = *transaction.as_bytes();
+        leaf.transaction = *transaction.as_bytes();
+        leaf
+    }
+}

@@ -1,0 +1,363 @@
+//! `sluis report`: what the log answers, for an FG and for whom it is about. In Dutch: these are read by parents.
+//!
+//! Identifiers come in on standard input alone: what stands on a command line is seen by all who are on the machine.
+
+mod text;
+
+use std::{
+    io::{self, Read},
+    ops::RangeInclusive,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::civil::Date;
+use serde::Serialize;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{ConfigFile, FAILED, USAGE};
+use crate::{
+    answers::{ALWAYS, Answers, Given, Person, Reading, Unresolved, Who, evidence::EvidenceError},
+    catalogue,
+    clock::Clock,
+    config::{Config, Recipient, School},
+    disclosure::{self, Log},
+};
+
+/// The longest identifier that is read.
+const LONGEST: u64 = 4096;
+/// The longest list of pseudonyms that is read.
+const LONGEST_LIST: u64 = 64 * 1024 * 1024;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Who must be told of a correction: the recipients that hold something of a person
+    Correctie {
+        #[command(flatten)]
+        who: WhoArguments,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// What went where about a person
+    Inzage {
+        #[command(flatten)]
+        who: WhoArguments,
+        #[command(flatten)]
+        period: Period,
+        /// A new folder for evidence that others can check: `sluis log verify-proof`
+        #[arg(long, value_name = "DIR")]
+        proof: Option<PathBuf>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Who is affected by a leak at a recipient; its pseudonyms on standard input, one a line
+    Lek {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Id of the recipient
+        #[arg(long, value_name = "ID")]
+        recipient: String,
+        /// BRIN of the school; all when left out
+        #[arg(long, value_name = "BRIN")]
+        school: Option<String>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Everything a recipient received
+    Leverancier {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Id of the recipient
+        #[arg(long, value_name = "ID")]
+        recipient: String,
+        #[command(flatten)]
+        period: Period,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// The person, whose identifier is read from standard input.
+#[derive(Args)]
+pub(super) struct WhoArguments {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// BRIN of the school
+    #[arg(long, value_name = "BRIN")]
+    school: String,
+    /// What stands on standard input
+    #[arg(long, value_enum)]
+    by: By,
+    /// It is a teacher's
+    #[arg(long)]
+    leerkracht: bool,
+    /// A feed of the school, to look the person up in
+    #[arg(long, value_name = "FILE")]
+    feed: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum By {
+    /// An ECK iD, of the feed or of a recipient
+    Eckid,
+    /// What stands for the person in the log, in hexadecimal
+    Handle,
+    /// The key of the pupil administration
+    Key,
+    /// BSN or onderwijsnummer
+    Pgn,
+}
+
+#[derive(Args)]
+pub(super) struct Period {
+    /// First day, such as 2026-08-01
+    #[arg(long, value_name = "DATE")]
+    from: Option<Date>,
+    /// Last day
+    #[arg(long, value_name = "DATE")]
+    until: Option<Date>,
+}
+
+#[derive(Args)]
+pub(super) struct Format {
+    /// Text to read, or JSON for other tools
+    #[arg(long, value_enum, default_value = "text")]
+    format: Form,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Json,
+    Text,
+}
+
+impl Period {
+    /// The days from the first to the last.
+    pub(super) fn days(&self) -> Result<RangeInclusive<Date>, ExitCode> {
+        let (from, until) = (self.from.unwrap_or(*ALWAYS.start()), self.until.unwrap_or(*ALWAYS.end()));
+        if from > until {
+            return Err(usage("--until is before --from"));
+        }
+        Ok(from..=until)
+    }
+}
+
+/// What stands at the head of every report.
+pub(super) struct Head {
+    /// The reading's own transaction, in the log and on the report.
+    reference: Uuid,
+    days: RangeInclusive<Date>,
+    made: Date,
+}
+
+pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
+    match command {
+        Command::Correctie { who, format } => {
+            let asked = who.read(clock)?;
+            let school = find_school(&asked.config, &who.school)?;
+            let reference = on_record(&asked.config, Reading::Correction, Some(&who.school), None, clock)?;
+            let answers = open(&asked.config)?;
+            let person = asked.resolve(&answers, school, who)?;
+            let feed = who.feed.as_deref();
+            let list = answers.worklist(school, &person, feed, clock).map_err(|error| unreadable(&error))?;
+            let head = Head { reference, days: ALWAYS, made: clock.today() };
+            format.print(&list, &head, || text::worklist(&list, feed.is_some()))
+        }
+        Command::Inzage { who, period, proof, format } => {
+            let days = period.days()?;
+            let asked = who.read(clock)?;
+            let school = find_school(&asked.config, &who.school)?;
+            let reference = on_record(&asked.config, Reading::Inzage, Some(&who.school), None, clock)?;
+            let answers = open(&asked.config)?;
+            let person = asked.resolve(&answers, school, who)?;
+            let inzage = answers.inzage(&school.brin, &person, &days).map_err(|error| unreadable(&error))?;
+            if let Some(folder) = proof {
+                let written = answers.write_evidence(&school.brin, &person, &days, folder, text::README);
+                let manifest = written.map_err(|error| {
+                    eprintln!("{error}");
+                    ExitCode::from(match error {
+                        EvidenceError::Altered { .. } => FAILED,
+                        EvidenceError::Unusable { .. } => USAGE,
+                    })
+                })?;
+                eprintln!("bewijs van {} dagen in {}", manifest.days.len(), folder.display());
+                for day in &manifest.unsealed {
+                    eprintln!("  {day} is nog niet verzegeld: daarvan is er nog geen bewijs");
+                }
+            }
+            let head = Head { reference, days, made: clock.today() };
+            format.print(&inzage, &head, || text::inzage(&answers, &inzage))
+        }
+        Command::Lek { config, recipient, school, format } => {
+            let config = config.load(clock.as_ref())?;
+            let recipient = find_recipient(&config, recipient)?;
+            let school = school.as_deref().map(|brin| find_school(&config, brin)).transpose()?;
+            let given = standard_input(LONGEST_LIST)?;
+            let brin = school.map(|school| school.brin.as_str());
+            let reference = on_record(&config, Reading::Leak, brin, Some(&recipient.id), clock)?;
+            let answers = open(&config)?;
+            let leak = answers.leak(recipient, school.map(AsRef::as_ref), given.lines());
+            let leak = leak.map_err(|error| unreadable(&error))?;
+            let head = Head { reference, days: ALWAYS, made: clock.today() };
+            format.print(&leak, &head, || text::leak(&leak))
+        }
+        Command::Leverancier { config, recipient, period, format } => {
+            let days = period.days()?;
+            let config = config.load(clock.as_ref())?;
+            let recipient = find_recipient(&config, recipient)?;
+            let reference = on_record(&config, Reading::Received, None, Some(&recipient.id), clock)?;
+            let answers = open(&config)?;
+            let received = answers.received(&recipient.id, &days).map_err(|error| unreadable(&error))?;
+            let head = Head { reference, days, made: clock.today() };
+            format.print(&received, &head, || text::received(&received))
+        }
+    }
+}
+
+/// Who is asked about, read before anything is put on record.
+struct Asked {
+    config: Config,
+    identifier: Zeroizing<String>,
+}
+
+impl WhoArguments {
+    fn read(&self, clock: &Arc<dyn Clock>) -> Result<Asked, ExitCode> {
+        let config = self.config.load(clock.as_ref())?;
+        let text = standard_input(LONGEST)?;
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        match (lines.next(), lines.next()) {
+            (Some(line), None) => Ok(Asked { config, identifier: Zeroizing::new(line.to_owned()) }),
+            _ => Err(usage("give one identifier on standard input, and nothing else")),
+        }
+    }
+}
+
+impl Asked {
+    fn resolve(
+        &self,
+        answers: &Answers<'_>,
+        school: &School,
+        who: &WhoArguments,
+    ) -> Result<Person, ExitCode> {
+        let given = self.identifier.clone();
+        let given = match who.by {
+            By::Eckid => Given::EckId(given),
+            By::Handle => {
+                let mut handle = [0; 16];
+                hex::decode_to_slice(given.as_bytes(), &mut handle)
+                    .map_err(|_| usage("what was given is not of the form that --by says"))?;
+                Given::Handle(handle)
+            }
+            By::Key => Given::Key(given),
+            By::Pgn => Given::Pgn(given),
+        };
+        let person = if who.leerkracht { catalogue::Person::Leerkracht } else { catalogue::Person::Leerling };
+        let asked = Who { school, person, given, feed: who.feed.as_deref() };
+        answers.resolve(&asked).map_err(|error| {
+            eprintln!("{error}");
+            ExitCode::from(match error {
+                Unresolved::NotGivenOut | Unresolved::NotInFeed => FAILED,
+                _ => USAGE,
+            })
+        })
+    }
+}
+
+impl Format {
+    fn print<T: Serialize>(
+        &self,
+        answer: &T,
+        head: &Head,
+        body: impl FnOnce() -> String,
+    ) -> Result<(), ExitCode> {
+        if self.format == Form::Text {
+            print!("{}{}", text::head(head), body());
+            return Ok(());
+        }
+        #[derive(Serialize)]
+        struct Document<'a, T> {
+            reference: Uuid,
+            made: Date,
+            from: Option<Date>,
+            until: Option<Date>,
+            report: &'a T,
+        }
+        let document = Document {
+            reference: head.reference,
+            made: head.made,
+            from: Some(*head.days.start()).filter(|from| from != ALWAYS.start()),
+            until: Some(*head.days.end()).filter(|until| until != ALWAYS.end()),
+            report: answer,
+        };
+        println!("{}", serde_json::to_string_pretty(&document).expect("texts, numbers and lists"));
+        Ok(())
+    }
+}
+
+/// Puts on record that the log is about to be read, and closes it again: what is read then stands still, and whatever
+/// day is over has been sealed.
+pub(super) fn on_record(
+    config: &Config,
+    reading: Reading,
+    school: Option<&str>,
+    recipient: Option<&str>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Uuid, ExitCode> {
+    let transaction = Uuid::now_v7();
+    let noted = Log::open(config.log_site(), Arc::clone(clock)).and_then(|log| {
+        let noted = log.note_blocking(reading.leaf(school, recipient, transaction, clock.as_ref()));
+        log.close();
+        noted
+    });
+    noted.map(|_| transaction).map_err(|error| {
+        match error {
+            disclosure::Error::Locked => eprintln!(
+                "{}: another sluis process has the log open, and that it is read must be put on record there; \
+                 stop `sluis serve` for the time of the report, or ask in the review app",
+                config.data.display()
+            ),
+            error => eprintln!("{}: {error}; nothing was read", config.data.display()),
+        }
+        ExitCode::from(FAILED)
+    })
+}
+
+fn open(config: &Config) -> Result<Answers<'_>, ExitCode> {
+    Answers::open(config).map_err(|error| unreadable(&error))
+}
+
+pub(super) fn unreadable(error: &io::Error) -> ExitCode {
+    eprintln!("the log cannot be read ({}); run `sluis log verify`", error.kind());
+    ExitCode::from(FAILED)
+}
+
+fn usage(what: &str) -> ExitCode {
+    eprintln!("{what}");
+    ExitCode::from(USAGE)
+}
+
+pub(super) fn find_school<'c>(config: &'c Config, brin: &str) -> Result<&'c Arc<School>, ExitCode> {
+    let known = || config.schools.iter().map(|school| school.brin.as_str()).collect::<Vec<_>>().join(", ");
+    let unknown = || usage(&format!("--school: not configured; there is {}", known()));
+    config.school(brin).ok_or_else(unknown)
+}
+
+fn find_recipient<'c>(config: &'c Config, id: &str) -> Result<&'c Arc<Recipient>, ExitCode> {
+    let known = || config.recipients.iter().map(|known| known.id.as_str()).collect::<Vec<_>>().join(", ");
+    let unknown = || usage(&format!("--recipient: not configured; there is {}", known()));
+    config.recipient(id).ok_or_else(unknown)
+}
+
+/// Reads standard input whole. What is in it is never shown.
+fn standard_input(limit: u64) -> Result<Zeroizing<String>, ExitCode> {
+    let mut text = Zeroizing::new(String::new());
+    let read = io::stdin().lock().take(limit + 1).read_to_string(&mut text);
+    match read {
+        Ok(read) if read as u64 <= limit => Ok(text),
+        Ok(_) => Err(usage("standard input: too long")),
+        Err(error) => Err(usage(&format!("standard input cannot be read ({})", error.kind()))),
+    }
+}
