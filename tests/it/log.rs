@@ -25,6 +25,8 @@ use sluis::{
 };
 use zeroize::Zeroizing;
 
+use crate::home::patiently;
+
 /// A clock that stands where it was put, and can be put elsewhere.
 #[derive(Debug)]
 pub(crate) struct Hands(AtomicU64);
@@ -59,7 +61,11 @@ fn site(dir: &Path) -> Site {
 }
 
 fn open(dir: &Path) -> Result<Log, Error> {
-    Log::open(site(dir), clock())
+    open_at(dir, clock())
+}
+
+fn open_at(dir: &Path, clock: Arc<dyn Clock>) -> Result<Log, Error> {
+    patiently(|log| matches!(log, Err(Error::Locked)), || Log::open(site(dir), Arc::clone(&clock)))
 }
 
 fn open_faulty(dir: &Path, storage: FaultyStorage<DirStorage>) -> Result<Log, Error> {
@@ -67,7 +73,10 @@ fn open_faulty(dir: &Path, storage: FaultyStorage<DirStorage>) -> Result<Log, Er
 }
 
 fn dir_storage(dir: &Path) -> DirStorage {
-    DirStorage::open(&site(dir).directory).unwrap()
+    let held = |storage: &io::Result<_>| {
+        storage.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    };
+    patiently(held, || DirStorage::open(&site(dir).directory)).unwrap()
 }
 
 fn leaves(dir: &Path) -> Vec<(Position, Leaf)> {
@@ -329,7 +338,7 @@ fn a_failing_disk_loses_nothing_that_was_released() {
             let recorded = three_days(log, &clock);
             // The next start puts in order what can be, and says so; twice, for what the first left to the second.
             for _ in 0..2 {
-                let log = Log::open(site(dir.path()), Arc::<Hands>::clone(&clock));
+                let log = open_at(dir.path(), Arc::<Hands>::clone(&clock));
                 log.unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}")).close();
                 check(dir.path()).unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}"));
             }
@@ -376,7 +385,7 @@ fn exchanges_that_wait_share_a_sync() {
 /// Hours of school: three days with two deliveries each, and a fourth that goes on.
 fn four_days(dir: &Path) -> Arc<Hands> {
     let clock = Hands::at(MONDAY);
-    let log = Log::open(site(dir), Arc::<Hands>::clone(&clock)).unwrap();
+    let log = open_at(dir, Arc::<Hands>::clone(&clock)).unwrap();
     for day in 0..4 {
         clock.put(MONDAY.saturating_add(jiff::Span::new().days(day)));
         write_some(&log);

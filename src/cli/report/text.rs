@@ -11,7 +11,7 @@ use crate::{
         ALWAYS, Answers, Delivered, Ended, FieldCount, Fields, Holds, Inzage, Leak, Party, Received, Under,
         Worklist,
     },
-    catalogue::catalogue,
+    catalogue::{Field, Kind, catalogue},
     clock::{day_of, local_minute},
     policy::agreement::Basis,
 };
@@ -83,8 +83,22 @@ fn basis(basis: Basis) -> &'static str {
     }
 }
 
-fn or_none(labels: &[&str]) -> String {
+fn or_none<S: AsRef<str>>(labels: &[S]) -> String {
+    let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
     if labels.is_empty() { "niets".into() } else { labels.join(", ") }
+}
+
+/// What people call the fields of a mask that left. A key never leaves as it is, and an ECK iD only where the agreement
+/// says so: their names alone would say otherwise.
+fn given(fields: Fields, mask: u64) -> String {
+    let as_left = |(label, field): (&str, Option<&Field>)| match field.map(|field| field.kind) {
+        Some(Kind::Key) => format!("{label} (als code)"),
+        Some(Kind::Eckid) => format!("{label} of pseudoniem"),
+        _ => label.to_owned(),
+    };
+    let bits = (0..u64::BITS).filter(|bit| mask >> bit & 1 == 1);
+    let labels = fields.labels(mask).into_iter().zip(bits.map(|bit| fields.field(bit)));
+    or_none(&labels.map(as_left).collect::<Vec<_>>())
 }
 
 /// The data categories of the fields of a mask.
@@ -164,12 +178,11 @@ fn recipients(out: &mut String, answers: &Answers<'_>, deliveries: &[Delivered])
             .map(|category| catalogue().categories()[category].name.as_str())
             .collect();
         let _ = writeln!(out, "  soorten gegevens: {}", or_none(&names));
-        let _ = writeln!(out, "  verstrekt: {}", or_none(&fields.labels(released)));
+        let _ = writeln!(out, "  verstrekt: {}", given(fields, released));
         let _ = writeln!(out, "  achtergehouden: {}\n", or_none(&fields.labels(withheld & !released)));
     }
     out.push_str(
-        "Namen, nummers en sleutels die een persoon aanwijzen, gaan als pseudoniem of code naar de ontvanger, tenzij\n\
-         de overeenkomst het gegeven zelf noemt.\n\n",
+        "Sleutels van de leerlingadministratie gaan nooit zelf naar een ontvanger: daarvoor komt een code in de plaats.\n\n",
     );
 }
 
@@ -197,7 +210,7 @@ fn deliveries(out: &mut String, deliveries: &[Delivered]) {
     table(out, &heads, &rows);
     out.push_str("\n  De gegevens per set:\n");
     for (number, (fields, released, withheld)) in (1..).zip(sets) {
-        let _ = writeln!(out, "  {number}  verstrekt: {}", or_none(&fields.labels(released)));
+        let _ = writeln!(out, "  {number}  verstrekt: {}", given(fields, released));
         let _ = writeln!(out, "     achtergehouden: {}", or_none(&fields.labels(withheld)));
     }
     out.push_str(
@@ -207,14 +220,19 @@ fn deliveries(out: &mut String, deliveries: &[Delivered]) {
 
 const RIGHTS: &str = "\
 Bron
-  De gegevens komen uit de leerlingadministratie van de school. Er worden geen besluiten over u genomen door alleen een
-  computer op grond van deze verstrekkingen.
+  De gegevens komen uit de leerlingadministratie van de school, of, bij leerresultaten, van de leverancier.
+
+Verder
+  Dit overzicht gaat over wat via Sluis is verstrekt. Sluis neemt geen besluiten over personen. Of de school of een
+  ontvanger geautomatiseerd besluit, hoe lang zij gegevens bewaren, en of een ontvanger ze buiten de Europese
+  Economische Ruimte verwerkt en met welke waarborgen, staat in de privacyverklaring van de school en in de
+  verwerkersovereenkomst.
 
 Uw rechten
-  U kunt de school vragen om gegevens te verbeteren, aan te vullen of te wissen, om het gebruik te beperken, en om uw
-  gegevens over te dragen. U kunt bezwaar maken als het gebruik berust op een taak van algemeen belang of op een
-  gerechtvaardigd belang. Toestemming kunt u altijd intrekken. De school antwoordt binnen een maand. De ontvangers
-  krijgen bericht van een verbetering, wissing of beperking.
+  U kunt de school vragen om gegevens te verbeteren, aan te vullen of te wissen, en om het gebruik te beperken. U kunt
+  bezwaar maken als het gebruik berust op een taak van algemeen belang of op een gerechtvaardigd belang. Berust het op
+  toestemming of een overeenkomst, dan kunt u uw gegevens laten overdragen; toestemming kunt u altijd intrekken. De
+  school antwoordt binnen een maand. De ontvangers krijgen bericht van een verbetering, wissing of beperking.
 
 Klacht
   Bent u het niet eens met hoe uw gegevens worden gebruikt, dan kunt u terecht bij de functionaris
@@ -255,10 +273,10 @@ pub(super) fn received(received: &Received) -> String {
 pub(super) fn leak(leak: &Leak) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "Ontvanger   {}\n\nWIE IS GERAAKT DOOR EEN LEK\n", leak.recipient.shown());
-    let (given, known, unknown) = (leak.given, leak.known, leak.unknown);
+    let (all, known, unknown) = (leak.given, leak.known, leak.unknown);
     let _ = writeln!(
         out,
-        "{given} pseudoniemen opgegeven: {known} bekend, {unknown} onbekend bij deze ontvanger\n"
+        "Opgegeven pseudoniemen: {all}; bij deze ontvanger bekend: {known}, onbekend: {unknown}\n"
     );
     let rows = leak.affected.iter().map(|one| {
         vec![
@@ -284,7 +302,7 @@ pub(super) fn leak(leak: &Leak) -> String {
             let _ = writeln!(
                 out,
                 "Van {persons} personen zijn in het bezit van de ontvanger: {}",
-                or_none(&fields.labels(mask))
+                given(fields, mask)
             );
         }
         out.push_str(
@@ -325,8 +343,8 @@ pub(super) fn worklist(list: &Worklist, with_feed: bool) -> String {
     table(&mut out, &["ontvanger", "laatst", "afloop", "overeenkomst", "inhoud", "logregel"], &rows);
     out.push('\n');
     for holder in &list.holders {
-        let labels = holder.mask.0.labels(holder.mask.1);
-        let _ = writeln!(out, "  {} heeft: {}", holder.recipient.shown(), or_none(&labels));
+        let (fields, mask) = holder.mask;
+        let _ = writeln!(out, "  {} heeft: {}", holder.recipient.shown(), given(fields, mask));
     }
     out.push_str(if with_feed {
         "\n'Anders dan nu': een gegeven is sindsdien gewijzigd, bijgekomen of vervallen, of de laatste verstrekking volgde een\n\
