@@ -10,6 +10,7 @@ mod log;
 mod minimise;
 mod preview;
 mod progress;
+mod retention;
 mod serve;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -46,7 +47,7 @@ enum Command {
         #[command(subcommand)]
         command: keys::Command,
     },
-    /// Verify the disclosure log
+    /// Verify the disclosure log; let go of what is due
     Log {
         #[command(subcommand)]
         command: log::Command,
@@ -100,7 +101,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments, &clock),
         Command::Init { dir } => init::run(&dir, clock.as_ref()),
         Command::Keys { command } => keys::run(&command),
-        Command::Log { command } => log::run(&command),
+        Command::Log { command } => log::run(&command, &clock),
         Command::Minimise(arguments) => minimise::run(&arguments, &clock),
         Command::Preview(arguments) => preview::run(&arguments, &clock),
         Command::Serve(config) => serve::run(&config, &clock),

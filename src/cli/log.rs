@@ -4,19 +4,29 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::Subcommand;
 
-use super::{USAGE, progress::Bar};
-use crate::disclosure::{
-    Against, VerifyError,
-    note::{KeyError, Verifier},
-    verify,
+use super::{
+    USAGE,
+    progress::Bar,
+    retention::{self, Retain},
+};
+use crate::{
+    clock::Clock,
+    disclosure::{
+        Against, VerifyError,
+        note::{KeyError, Verifier},
+        verify,
+    },
 };
 
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Summarise and erase the rows that are due, as a running gateway does by itself
+    Retain(Retain),
     /// Re-compute the whole log: 0 intact, 1 tampered or incomplete, 2 unreadable
     Verify {
         /// Folder of the log: `data` of the configuration
@@ -30,12 +40,19 @@ pub(super) enum Command {
     },
 }
 
-pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
-    let Command::Verify { data_dir, key, copy } = command;
-    let key = key.as_deref().map(read_key).transpose()?;
-    let against = Against { key, copy: copy.clone() };
+pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
+    match command {
+        Command::Retain(arguments) => retention::retain(arguments, clock),
+        Command::Verify { data_dir, key, copy } => {
+            let key = key.as_deref().map(read_key).transpose()?;
+            verify_log(data_dir, &Against { key, copy: copy.clone() })
+        }
+    }
+}
+
+fn verify_log(data_dir: &Path, against: &Against) -> Result<(), ExitCode> {
     let bar = Bar::new("verifying");
-    let verified = verify(data_dir, &against, &mut |done, total| bar.set(done, total));
+    let verified = verify(data_dir, against, &mut |done, total| bar.set(done, total));
     bar.finish();
     match verified {
         Ok(report) => {
@@ -43,6 +60,9 @@ pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
             println!("  {} records, {} rows, {} deliveries", report.leaves, report.rows, report.deliveries);
             if report.seals + report.erased > 0 {
                 println!("  {} days of schools sealed, {} rows erased", report.seals, report.erased);
+            }
+            if report.summaries > 0 {
+                println!("  {} summaries of what was erased", report.summaries);
             }
             if report.unknown_outcomes + report.open > 0 {
                 let (unknown, open) = (report.unknown_outcomes, report.open);

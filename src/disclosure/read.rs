@@ -4,20 +4,20 @@
 
 use std::{
     cell::RefCell,
-    fs,
     io::{self, BufReader},
     ops::RangeInclusive,
     path::Path,
+    sync::Arc,
 };
 
 use jiff::civil::Date;
 
 use super::{
     checkpoint::Checkpoint,
-    publish::read_tile,
+    publish::{CHECKPOINT_BYTES, read_tile},
     record::{Leaf, Position},
     rowfile::{Located, RowFile},
-    storage::{DirStorage, Storage},
+    storage::{DirStorage, Storage, read_small},
     tile::TileReader,
     wal::{End, Frame, Scanner, Step},
 };
@@ -33,7 +33,7 @@ type Bundle = (u64, Vec<Leaf>);
 
 /// A log as it was when it was opened for reading; what is recorded later may show or not.
 pub struct Reader {
-    storage: DirStorage,
+    storage: Arc<dyn Storage>,
     /// Leaves in tiles.
     published: u64,
     bundle: RefCell<Option<Bundle>>,
@@ -50,15 +50,17 @@ impl Reader {
     ///
     /// When there is none, or it cannot be read.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        let note = fs::read_to_string(directory.join("checkpoint"))?;
+        Self::on(Arc::new(DirStorage::read_only(directory)))
+    }
+
+    /// Opens the log on a storage.
+    pub(super) fn on(storage: Arc<dyn Storage>) -> io::Result<Self> {
+        let note = read_small(storage.as_ref(), "checkpoint", CHECKPOINT_BYTES)?;
+        let note = String::from_utf8(note.ok_or(io::ErrorKind::NotFound)?).map_err(|_| invalid())?;
         // Read for its size alone; whoever wants to know who signed it verifies the log.
         let text = note.split_inclusive("\n\n").next().and_then(|text| text.strip_suffix('\n'));
         let checkpoint: Checkpoint = text.ok_or_else(invalid)?.parse().map_err(|_| invalid())?;
-        Ok(Self {
-            storage: DirStorage::read_only(directory),
-            published: checkpoint.size,
-            bundle: RefCell::new(None),
-        })
+        Ok(Self { storage, published: checkpoint.size, bundle: RefCell::new(None) })
     }
 
     /// Leaves in tiles; there may be more in the write-ahead log.
@@ -91,7 +93,7 @@ impl Reader {
     }
 
     fn read_bundle(&self, number: u64) -> io::Result<Vec<Leaf>> {
-        let reader = TileReader::new(self.published, |name: &str| read_tile(&self.storage, name));
+        let reader = TileReader::new(self.published, |name: &str| read_tile(self.storage.as_ref(), name));
         let entries = reader.bundle(number)?.into_iter().map(|entry| {
             let bytes: [u8; Leaf::SIZE] = entry.try_into().map_err(|_| invalid())?;
             Leaf::from_bytes(&bytes).ok_or_else(invalid)

@@ -44,7 +44,7 @@ fn check_names_every_problem_with_file_line_and_mend() {
     assert_eq!(ran.code, 1);
     for expected in [
         "certs/weg.pem: cannot be read",
-        "sluis.toml:31: plain HTTP is accepted on loopback only",
+        "sluis.toml:35: plain HTTP is accepted on loopback only",
         "rekenroute.toml:18: field leerling.roepnam does not exist; did you mean leerling.roepnaam?",
         "keys/99DE.log.1.key: others may read it (mode 0644); run `chmod 600",
         "secrets/noordzee.toml: others may read it (mode 0640)",
@@ -238,4 +238,28 @@ fn tampering_shows_in_the_status_of_verify() {
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("record ") && ran.err.contains("altered"), "{}", ran.err);
     assert_eq!(home.run(&["log", "verify", "nergens"]).code, 2);
+}
+
+#[test]
+fn retention_is_checked_and_says_what_is_due() {
+    let home = Home::new();
+    for (days, expected) in [
+        ("detail_days = 30", "sluis.toml:26: retention.detail_days is out of range; choose from 31 to 7320"),
+        ("detail_days = 800", "summaries would go before the rows they are made of"),
+    ] {
+        home.edit("sluis.toml", |text| {
+            let (head, tail) = text.split_once("detail_days").unwrap();
+            format!("{head}{days}\n{}", tail.split_once('\n').unwrap().1)
+        });
+        let ran = home.run(&["check"]);
+        assert!(ran.code == 1 && ran.err.contains(expected), "{}", ran.err);
+    }
+    home.edit("sluis.toml", |text| text.replace("detail_days = 800", "detail_days = 400"));
+    assert_eq!(home.minimise("99DE", feed(PUPIL).as_bytes()).code, 0);
+    for arguments in [&["log", "retain", "--dry-run"][..], &["log", "retain"]] {
+        let ran = home.run(arguments);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(ran.out.contains("0 rows, 0 summaries"), "{}", ran.out);
+    }
+    assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
 }

@@ -3,18 +3,15 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
+    sync::{Arc, atomic::Ordering::SeqCst},
 };
 
 use jiff::civil::{Date, date};
 use sluis::{
-    clock::{Clock, day_start_ms},
+    clock::Clock,
     disclosure::{
         Against, Disclosure, Error, FindingKind, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Position,
-        Reader, Report, Row, Site, Subject, VerifyError,
+        Reader, Report, Retention, Row, Site, Subject, VerifyError,
         note::Signer,
         storage::{
             DirStorage,
@@ -25,26 +22,7 @@ use sluis::{
 };
 use zeroize::Zeroizing;
 
-/// A clock that stands where it was put, and can be put elsewhere.
-#[derive(Debug)]
-struct Hands(AtomicU64);
-
-impl Hands {
-    /// Eight in the morning of a day.
-    fn at(day: Date) -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(day_start_ms(day) + 8 * 3_600_000)))
-    }
-
-    fn put(&self, day: Date) {
-        self.0.store(day_start_ms(day) + 8 * 3_600_000, SeqCst);
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::from_millisecond(i64::try_from(self.0.load(SeqCst)).unwrap()).unwrap()
-    }
-}
+use crate::world::{Hands, reopen};
 
 const MONDAY: Date = date(2026, 11, 23);
 
@@ -55,7 +33,12 @@ fn clock() -> Arc<dyn Clock> {
 /// A log with its copy of the checkpoint beside it, and a key that is always the same.
 fn site(dir: &Path) -> Site {
     let signer = Signer::new("sluis.example/log", Zeroizing::new([7; 32])).unwrap();
-    Site { directory: dir.join("data"), copy: dir.join("elsewhere/checkpoint"), signer }
+    Site {
+        directory: dir.join("data"),
+        copy: dir.join("elsewhere/checkpoint"),
+        signer,
+        retention: Retention::default(),
+    }
 }
 
 fn open(dir: &Path) -> Result<Log, Error> {
@@ -329,7 +312,7 @@ fn a_failing_disk_loses_nothing_that_was_released() {
             let recorded = three_days(log, &clock);
             // The next start puts in order what can be, and says so; twice, for what the first left to the second.
             for _ in 0..2 {
-                let log = Log::open(site(dir.path()), Arc::<Hands>::clone(&clock));
+                let log = reopen(|| site(dir.path()), &clock);
                 log.unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}")).close();
                 check(dir.path()).unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}"));
             }
@@ -480,6 +463,7 @@ fn a_copy_belongs_to_one_log() {
         directory: dir.path().join("other"),
         copy: site(dir.path()).copy,
         signer: Signer::new("sluis.example/other", Zeroizing::new([8; 32])).unwrap(),
+        retention: Retention::default(),
     };
     assert!(matches!(Log::open(other, clock()), Err(Error::ForeignCopy)));
 }

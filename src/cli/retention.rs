@@ -1,0 +1,50 @@
+//! `sluis log retain`: what the log lets go of.
+
+use std::{process::ExitCode, sync::Arc};
+
+use super::{ConfigFile, FAILED};
+use crate::{
+    clock::Clock,
+    config::Config,
+    disclosure::{self, Due, Log, due},
+};
+
+#[derive(clap::Args)]
+pub(super) struct Retain {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Say what is due, and leave it
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn retain(arguments: &Retain, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
+    let config = arguments.config.load(clock.as_ref())?;
+    if arguments.dry_run {
+        let due = due(&config.data, config.retention, clock.today());
+        say(&due.map_err(|error| failed(&config, &error))?, "due");
+        return Ok(());
+    }
+    let log = open(&config, clock)?;
+    let gone = log.retain();
+    log.close();
+    say(&gone.map_err(|error| failed(&config, &error))?, "erased");
+    Ok(())
+}
+
+fn say(due: &Due, word: &str) {
+    for month in &due.months {
+        println!("{} {}: {} rows of {} days", month.brin, month.month, month.rows, month.days.len());
+    }
+    let rows: u64 = due.months.iter().map(|month| month.rows).sum();
+    println!("{word}: {rows} rows, {} summaries of persons who have long gone", due.summaries);
+}
+
+fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Log, ExitCode> {
+    Log::open(config.log_site(), Arc::clone(clock)).map_err(|error| failed(config, &error))
+}
+
+fn failed(config: &Config, error: &disclosure::Error) -> ExitCode {
+    eprintln!("{}: {error}", config.data.display());
+    ExitCode::from(FAILED)
+}

@@ -1,0 +1,46 @@
+//! What tests of the log stand in: days, and other tests beside them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
+
+use jiff::civil::Date;
+use sluis::{
+    clock::{Clock, day_start_ms},
+    disclosure::{Error, Log, Site},
+};
+
+/// A clock that stands where it was put, and can be put elsewhere.
+#[derive(Debug)]
+pub(crate) struct Hands(AtomicU64);
+
+impl Hands {
+    /// Eight in the morning of a day.
+    pub(crate) fn at(day: Date) -> Arc<Self> {
+        let clock = Arc::new(Self(AtomicU64::new(0)));
+        clock.put(day);
+        clock
+    }
+
+    pub(crate) fn put(&self, day: Date) {
+        self.0.store(day_start_ms(day) + 8 * 3_600_000, SeqCst);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(i64::try_from(self.0.load(SeqCst)).unwrap()).unwrap()
+    }
+}
+
+/// Opens a log that has just been closed. Tests run beside each other in one process, and a child that another one of
+/// them starts holds all locks of the process until it has become another program.
+pub(crate) fn reopen(site: impl Fn() -> Site, clock: &Arc<Hands>) -> Result<Log, Error> {
+    loop {
+        match Log::open(site(), Arc::<Hands>::clone(clock)) {
+            Err(Error::Locked) => std::thread::yield_now(),
+            opened => return opened,
+        }
+    }
+}
