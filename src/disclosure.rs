@@ -34,7 +34,7 @@ pub mod wal;
 pub use commit::{Disclosure, Error, Log, Site, Stats};
 pub use read::Reader;
 pub use record::{Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row, RowOutcome, Subject};
-pub use retain::{Due, DueMonth, Retention, due};
+pub use retain::{Due, DueMonth, Erased, Retention, due};
 pub use verify::{Against, Finding, FindingKind, Report, VerifyError, verify};
 
 /// A `T` whose disclosure is on record. Only [`Log::record`] and its blocking twin make one.

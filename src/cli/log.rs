@@ -12,7 +12,7 @@ use clap::Subcommand;
 use super::{
     USAGE,
     progress::Bar,
-    retention::{self, Retain},
+    retention::{self, Erase, Retain},
 };
 use crate::{
     clock::Clock,
@@ -25,6 +25,8 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Erase all there is of one person, named on standard input
+    Erase(Erase),
     /// Summarise and erase the rows that are due, as a running gateway does by itself
     Retain(Retain),
     /// Re-compute the whole log: 0 intact, 1 tampered or incomplete, 2 unreadable
@@ -42,6 +44,7 @@ pub(super) enum Command {
 
 pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
     match command {
+        Command::Erase(arguments) => retention::erase(arguments, clock),
         Command::Retain(arguments) => retention::retain(arguments, clock),
         Command::Verify { data_dir, key, copy } => {
             let key = key.as_deref().map(read_key).transpose()?;

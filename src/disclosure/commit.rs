@@ -27,7 +27,8 @@ use super::{
     publish::Publisher,
     record::{Leaf, LeafKind, Position, Row},
     recover::{Found, Segment, recover},
-    retain::{Due, Retention},
+    retain::{Due, Erased, Retention},
+    rowfile::Handle,
     seal::{Sealer, State, Work},
     storage::{DirStorage, Storage},
     wal::{End, HEADER, MAX_ROWS, SEGMENT_BYTES, segment_name},
@@ -291,6 +292,17 @@ impl Log {
     /// is found.
     pub fn retain(&self) -> Result<Due, Error> {
         self.ask(State::retain)
+    }
+
+    /// Erases all there is of one person of a school, given the handles by which any log key knows the person. Waits; not
+    /// for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When something of the person may still be there, other than what [`Erased::unsealed`] counts.
+    pub fn erase_person(&self, brin: &str, handles: Vec<Handle>) -> Result<Erased, Error> {
+        let brin = brin.to_owned();
+        self.ask(move |state| state.retainer.erase(&brin, &handles))
     }
 
     fn ask<T: Send + 'static>(

@@ -98,6 +98,19 @@ pub struct DueMonth {
     pub rows: u64,
 }
 
+/// What was erased of one person.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Days of which rows were erased.
+    pub days: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Summaries.
+    pub summaries: u64,
+    /// Rows that are still there: their day is not over, or not sealed yet.
+    pub unsealed: u64,
+}
+
 /// What is due in the log in a folder, beside a process that may be writing it. Days that are over and not yet sealed
 /// are not counted.
 ///
@@ -472,6 +485,47 @@ impl Retainer {
             }
         }
         Ok(())
+    }
+
+    /// Erases all there is of a person of a school, whose handles these are: one for each log key.
+    pub(super) fn erase(&self, brin: &str, handles: &[Handle]) -> Result<Erased, Error> {
+        self.settle()?;
+        let storage = self.storage.as_ref();
+        let mut erased = Erased::default();
+        for day in days_of(storage, brin)? {
+            let name = row_file_name(brin, day);
+            for handle in handles {
+                let found = open_rows(storage, &name)?.find(handle);
+                let rows = found.map_err(|error| row_file_error(&name, error))?.len();
+                if rows == 0 {
+                    continue;
+                }
+                let mut leaf = Leaf::new(LeafKind::RetentionErase);
+                leaf.flags = Leaf::PERSON;
+                leaf.controller = Leaf::controller_code(brin, "");
+                leaf.start_ms = day_start_ms(day);
+                leaf.rows = u32::try_from(rows).expect("a file numbers its rows in 32 bits");
+                // On record first: a file never has more rows erased than the log says.
+                self.record(leaf)?;
+                let fill = &mut |out: &mut dyn Write| {
+                    let mut file = open_rows(storage, &name).map_err(io::Error::other)?;
+                    file.erase(handle, out).map(drop).map_err(io::Error::other)
+                };
+                storage.write(&name, fill).map_err(|error| Error::Write(error.kind()))?;
+                erased.rows += rows as u64;
+                erased.days += 1;
+            }
+        }
+        let school = School::read(storage, brin)?;
+        erased.summaries = self.remove(school, &|handle, _| handles.contains(handle))?;
+        // No file has any more; whatever is found now is in the write-ahead log.
+        let reader = Reader::on(Arc::clone(&self.storage)).map_err(Error::Open)?;
+        for handle in handles {
+            let left =
+                reader.rows(brin, &(Date::MIN..=Date::MAX), Some(handle), &mut |_| erased.unsealed += 1);
+            left.map_err(Error::Open)?;
+        }
+        Ok(erased)
     }
 
     fn record(&self, leaf: Leaf) -> Result<(), Error> {

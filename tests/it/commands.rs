@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::{
     documents::{ENVELOPE, feed},
-    home::Home,
+    home::{Home, Ran},
 };
 
 const PUPIL: &str = "<leerlingen><leerling key=\"100001\"><achternaam>Jansen</achternaam><roepnaam>Jip</roepnaam>\
@@ -261,5 +261,28 @@ fn retention_is_checked_and_says_what_is_due() {
         assert_eq!(ran.code, 0, "{}", ran.err);
         assert!(ran.out.contains("0 rows, 0 summaries"), "{}", ran.out);
     }
+    assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
+}
+
+#[test]
+fn a_person_is_named_on_standard_input_and_nowhere_else() {
+    let home = Home::new();
+    assert_eq!(home.minimise("99DE", feed(PUPIL).as_bytes()).code, 0);
+    let erase = |school: &str, by: &str, who: &str| {
+        fs::write(home.path("who"), who).unwrap();
+        let mut command = home.sluis(&["log", "erase", "--school", school, "--by", by]);
+        let ran = Ran::from(command.stdin(fs::File::open(home.path("who")).unwrap()).output().unwrap());
+        assert!(!ran.err.contains("100001") && !ran.out.contains("100001"), "{ran:?}");
+        ran
+    };
+    let ran = erase("99DE", "key", "100001\n");
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("1 rows are of a day") && ran.err.contains("tomorrow"), "{}", ran.err);
+    let ran = erase("99DE", "key", "100002");
+    assert_eq!((ran.code, ran.out.as_str()), (0, "0 rows and 0 summaries erased\n"), "{}", ran.err);
+    assert_eq!(erase("99DE", "eckid", "100001").code, 0);
+    assert_eq!(erase("99DE", "pgn", "100001").code, 2, "not a PGN");
+    assert_eq!(erase("99DE", "key", "").code, 2);
+    assert_eq!(erase("99XX", "key", "100001").code, 2);
     assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
 }

@@ -12,6 +12,7 @@ use sluis::disclosure::{
     Reader, Report, Retention, Row, Site, Subject, VerifyError, due,
     note::Signer,
     rollup::{RollUp, RollUpRow},
+    rowfile::RowFile,
     storage::{
         DirStorage,
         testing::{Failing, FaultyStorage},
@@ -177,6 +178,54 @@ fn persons_who_have_long_gone_leave_the_roll_ups() {
     assert_eq!((report.rows, report.erased, report.summaries), (0, 28, 0));
 }
 
+#[test]
+fn one_person_goes_and_the_others_stay() {
+    let dir = half_a_year();
+    retain(dir.path(), SHORT, TODAY);
+    let before = rows_of(dir.path(), &STAYS);
+    let log = open(dir.path(), SHORT, TODAY);
+    let erased = log.erase_person("99DE", vec![ASKS, [9; 16]]).unwrap();
+    assert_eq!((erased.days, erased.rows, erased.summaries, erased.unsealed), (6, 6, 3, 0));
+    log.close();
+    assert_eq!(rows_of(dir.path(), &ASKS), []);
+    assert_eq!(rows_of(dir.path(), &STAYS), before);
+    let handles: Vec<_> = roll_up(dir.path(), "2026-09").iter().map(|row| row.handle).collect();
+    assert_eq!(handles, [STAYS, LEAVES]);
+    let report = check(dir.path()).unwrap();
+    assert_eq!((report.rows, report.erased, report.summaries), (6, 22, 4));
+    for folder in ["rows/99DE", "rollup/99DE"] {
+        for name in files(dir.path(), folder) {
+            let bytes = fs::read(dir.path().join("data").join(folder).join(&name)).unwrap();
+            assert!(!bytes.windows(16).any(|window| window == ASKS), "{name}");
+        }
+    }
+    // What is left falls due in its turn.
+    let gone = retain(dir.path(), SHORT, date(2027, 8, 1));
+    assert_eq!(gone.months.iter().map(|due| due.rows).sum::<u64>(), 6);
+    assert_eq!(roll_up(dir.path(), "2027-01").len(), 1);
+    let report = check(dir.path()).unwrap();
+    assert_eq!((report.rows, report.erased), (0, 28));
+}
+
+/// The write-ahead log is not written anew; what is in it goes once its day is sealed.
+#[test]
+fn rows_of_today_are_counted_and_go_tomorrow() {
+    let dir = half_a_year();
+    let clock = Hands::at(TODAY);
+    let log = reopen(|| site(dir.path(), Retention::default()), &clock).unwrap();
+    deliver(&log, &[ASKS, STAYS]);
+    let erased = log.erase_person("99DE", vec![ASKS]).unwrap();
+    assert_eq!((erased.rows, erased.unsealed), (14, 1));
+    log.close();
+    check(dir.path()).unwrap();
+    let log = open(dir.path(), Retention::default(), TODAY.tomorrow().unwrap());
+    let erased = log.erase_person("99DE", vec![ASKS]).unwrap();
+    assert_eq!((erased.rows, erased.unsealed), (1, 0));
+    log.close();
+    assert_eq!(rows_of(dir.path(), &ASKS), []);
+    check(dir.path()).unwrap();
+}
+
 /// A gateway that was idle for months has its last day in the write-ahead log until something is recorded again.
 #[test]
 fn a_month_that_is_not_sealed_to_its_end_waits() {
@@ -196,6 +245,27 @@ fn a_month_that_is_not_sealed_to_its_end_waits() {
     assert_eq!(gone.months.iter().map(|due| due.rows).collect::<Vec<_>>(), [2]);
     assert_eq!(roll_up(dir.path(), "2026-11")[0].count, 2);
     check(dir.path()).unwrap();
+}
+
+fn erase_behind_its_back(dir: &Path, name: &str, handle: &[u8; 16]) {
+    let path = dir.join("data").join(name);
+    let mut file = RowFile::open(File::open(&path).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    assert_eq!(file.erase(handle, &mut bytes).unwrap(), 1);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn an_erasure_that_is_not_on_record_is_found() {
+    let dir = half_a_year();
+    let name = "rows/99DE/2026-12-02.rows";
+    let log = open(dir.path(), SHORT, TODAY);
+    log.retain().unwrap();
+    log.erase_person("99DE", vec![ASKS]).unwrap();
+    log.close();
+    check(dir.path()).unwrap();
+    erase_behind_its_back(dir.path(), name, &STAYS);
+    assert_eq!(finding(dir.path()), (FindingKind::Altered, name.into()));
 }
 
 /// Whoever takes something away or changes it, and then waits until it is due, does not get it covered.
@@ -229,7 +299,9 @@ fn roll_ups_are_held_against_the_log() {
     retain(dir.path(), SHORT, TODAY);
     let path = dir.path().join("data/rollup/99DE/2026-09.rollup");
     let first = fs::read(&path).unwrap();
-    retain(dir.path(), SHORTER, TODAY);
+    let log = open(dir.path(), SHORT, TODAY);
+    log.erase_person("99DE", vec![ASKS]).unwrap();
+    log.close();
     let newest = fs::read(&path).unwrap();
     let name = || "rollup/99DE/2026-09.rollup".to_owned();
     let mut altered = newest.clone();
@@ -316,4 +388,11 @@ fn crash_at_every_step(before: &Path, retention: Retention, act: &dyn Fn(&Log) -
 fn a_crash_in_retention_loses_nothing_that_is_not_due() {
     let dir = half_a_year();
     crash_at_every_step(dir.path(), SHORTER, &|log| log.retain().map(drop));
+}
+
+#[test]
+fn a_crash_in_an_erasure_is_made_good_by_the_next() {
+    let dir = half_a_year();
+    retain(dir.path(), SHORT, TODAY);
+    crash_at_every_step(dir.path(), SHORT, &|log| log.erase_person("99DE", vec![ASKS]).map(drop));
 }
