@@ -42,7 +42,7 @@ enum Command {
         /// The directory; must not exist yet, or be empty
         dir: PathBuf,
     },
-    /// Make and list keys
+    /// Make, list and destroy keys
     Keys {
         #[command(subcommand)]
         command: keys::Command,
@@ -100,7 +100,7 @@ pub fn run() -> ExitCode {
         Command::Check(config) => check::run(&config, clock.as_ref()),
         Command::Demo(arguments) => demo::run(&arguments, &clock),
         Command::Init { dir } => init::run(&dir, clock.as_ref()),
-        Command::Keys { command } => keys::run(&command),
+        Command::Keys { command } => keys::run(&command, &clock),
         Command::Log { command } => log::run(&command, &clock),
         Command::Minimise(arguments) => minimise::run(&arguments, &clock),
         Command::Preview(arguments) => preview::run(&arguments, &clock),

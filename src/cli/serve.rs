@@ -13,7 +13,7 @@ use super::{ConfigFile, FAILED, report};
 use crate::{
     clock::Clock,
     config::{Config, Limits},
-    disclosure::Log,
+    disclosure::{Leaf, Log},
     gateway::Gateway,
     ingress::listener::{Settings, serve},
     metrics::Metrics,
@@ -46,6 +46,8 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         .map_err(|error| fail(format!("the runtime cannot be started ({})", error.kind())))?;
     let log = Log::open(config.log_site(), Arc::clone(clock))
         .map_err(|error| fail(format!("{}: {error}", config.data.display())))?;
+    let epochs = (log.clone(), config.keys.in_force());
+    runtime.spawn_blocking(move || put_on_record(&epochs.0, epochs.1));
     let registry = Registry::new();
     let metrics = Metrics::new(&registry).map_err(|_| fail("metrics cannot be registered".into()))?;
     let parts = Parts {
@@ -56,6 +58,7 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         metrics: Arc::new(metrics),
         registry,
         shutdown: Shutdown::new(),
+        log: log.clone(),
     };
     let gateway = Arc::new(Gateway::new(
         config,
@@ -80,6 +83,14 @@ struct Parts {
     metrics: Arc<Metrics>,
     registry: Registry,
     shutdown: Shutdown,
+    log: Log,
+}
+
+/// Keys that came into force while the log was in use or out of reach.
+fn put_on_record(log: &Log, epochs: Vec<Leaf>) {
+    if let Err(error) = log.note_key_epochs(epochs) {
+        tracing::warn!(reason = %error, "keys in force could not be put on record");
+    }
 }
 
 impl Parts {
@@ -156,6 +167,8 @@ impl Parts {
                             if let Some(gateway) = &config.gateway {
                                 self.tls.store(Arc::clone(&gateway.tls));
                             }
+                            let (log, epochs) = (self.log.clone(), config.keys.in_force());
+                            tokio::task::spawn_blocking(move || put_on_record(&log, epochs));
                             gateway.reload(config);
                             tracing::info!("configuration reloaded");
                         }

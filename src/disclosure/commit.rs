@@ -305,6 +305,15 @@ impl Log {
         self.ask(move |state| state.retainer.erase(&brin, &handles))
     }
 
+    /// Records each of these leaves of key epochs, unless one like it is on record. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When one is not on disk.
+    pub fn note_key_epochs(&self, leaves: Vec<Leaf>) -> Result<(), Error> {
+        self.ask(move |state| state.retainer.note_key_epochs(leaves))
+    }
+
     fn ask<T: Send + 'static>(
         &self,
         task: impl FnOnce(&mut State) -> Result<T, Error> + Send + 'static,

@@ -19,7 +19,7 @@ pub enum LeafKind {
     DaySeal = 6,
     /// A chunk is about to leave.
     Disclosure = 1,
-    /// A key became current.
+    /// A key became current, or was destroyed.
     KeyEpoch = 5,
     /// The log was read or exported.
     LogRead = 10,
@@ -137,7 +137,8 @@ pub struct Leaf {
     pub log_epoch: u16,
     /// Number of rows.
     pub rows: u32,
-    /// 0 unset, 1 done, 2 internal error (Logboek Dataverwerkingen 1.0, §3.2.2); for `withheld`: the refusal's number.
+    /// 0 unset, 1 done, 2 internal error (Logboek Dataverwerkingen 1.0, §3.2.2); for `withheld`: the refusal's number;
+    /// for a key epoch: 1 current, 2 destroyed.
     pub status: u8,
     /// Union of the rows' released masks.
     pub released: u64,

@@ -355,6 +355,17 @@ impl Retainer {
         }
     }
 
+    /// Records each of these leaves of key epochs, unless one like it is there.
+    pub(super) fn note_key_epochs(&self, mut leaves: Vec<Leaf>) -> Result<(), Error> {
+        let key = |leaf: &Leaf| (leaf.controller, leaf.pseudonym_epoch, leaf.log_epoch, leaf.status);
+        self.scan(&mut |known| {
+            if known.kind == LeafKind::KeyEpoch {
+                leaves.retain(|leaf| key(leaf) != key(known));
+            }
+        })?;
+        leaves.into_iter().try_for_each(|leaf| self.record(leaf))
+    }
+
     fn month(&self, due: &DueMonth, said: &Said) -> Result<(), Error> {
         let DueMonth { brin, month, days, .. } = due;
         let code = code_of(brin)?;

@@ -1,6 +1,12 @@
 //! The commands, as an operator types them.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+
+use sluis::{
+    clock::SystemClock,
+    config::Config,
+    disclosure::{Leaf, LeafKind, Log, Position, Reader},
+};
 
 use crate::{
     documents::{ENVELOPE, feed},
@@ -285,4 +291,49 @@ fn a_person_is_named_on_standard_input_and_nowhere_else() {
     assert_eq!(erase("99DE", "key", "").code, 2);
     assert_eq!(erase("99XX", "key", "100001").code, 2);
     assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
+}
+
+#[test]
+fn an_old_key_of_the_log_is_destroyed_on_record() {
+    let home = Home::new();
+    assert_eq!(home.minimise("99DE", feed(PUPIL).as_bytes()).code, 0);
+    let destroy = |purpose: &str, epoch: &str| {
+        home.run(&["keys", "destroy", "--school", "99DE", "--purpose", purpose, "--epoch", epoch])
+    };
+    assert_eq!(destroy("log", "1").code, 2, "the current one");
+    let ran = home.run(&["keys", "rotate", "--school", "99DE", "--purpose", "log"]);
+    assert!(ran.code == 0 && !ran.err.contains("not on record"), "{}", ran.err);
+    for (purpose, epoch) in
+        [("log", "0"), ("log", "2"), ("log", "3"), ("pseudonym", "1"), ("checkpoint", "1")]
+    {
+        assert_eq!(destroy(purpose, epoch).code, 2, "{purpose} {epoch}");
+    }
+    for expected in ["destroyed", "was gone already"] {
+        let ran = destroy("log", "1");
+        assert!(ran.code == 0 && ran.out.contains(expected), "{ran:?}");
+        assert!(!home.path("keys/99DE.log.1.key").exists());
+    }
+    assert_eq!(home.run(&["check"]).code, 0);
+    assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
+
+    let mut epochs = Vec::new();
+    let reader = Reader::open(&home.path("data")).unwrap();
+    let mut show = |_: Position, leaf: &Leaf| {
+        if leaf.kind == LeafKind::KeyEpoch {
+            epochs.push((leaf.pseudonym_epoch, leaf.log_epoch, leaf.status));
+        }
+    };
+    reader.leaves(Position(0), &mut show).unwrap();
+    epochs.sort_unstable();
+    assert_eq!(epochs, [(0, 1, 2), (0, 2, 1), (1, 0, 1)], "each once");
+
+    // While another has the log, nothing is destroyed, and a rotation is left to the next start.
+    let site = Config::load(&home.path("sluis.toml"), &SystemClock).unwrap().log_site();
+    let log = Log::open(site, Arc::new(SystemClock)).unwrap();
+    let ran = home.run(&["keys", "rotate", "--school", "99DE", "--purpose", "log"]);
+    assert!(ran.code == 0 && ran.err.contains("the next start or reload does that"), "{}", ran.err);
+    let ran = destroy("log", "2");
+    assert!(ran.code == 1 && ran.err.contains("another sluis process has the log open"), "{}", ran.err);
+    assert!(home.path("keys/99DE.log.2.key").exists());
+    log.close();
 }
