@@ -24,7 +24,8 @@ use jiff::civil::date;
 use sluis::{
     clock::{Clock, day_start_ms},
     disclosure::{
-        Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Row, RowOutcome, Site, Subject, note::Signer,
+        Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Retention, Row, RowOutcome, Site, Subject,
+        note::Signer,
     },
 };
 use zeroize::Zeroizing;
@@ -51,6 +52,7 @@ fn main() {
         directory: dir.path().join("data"),
         copy: dir.path().join("checkpoint"),
         signer: Signer::new("sluis.example/night", Zeroizing::new([1; 32])).unwrap(),
+        retention: Retention::default(),
     };
     let log = Log::open(site, Arc::<Hands>::clone(&clock)).unwrap();
 

@@ -12,6 +12,7 @@ mod minimise;
 mod preview;
 mod progress;
 mod report;
+mod retention;
 mod serve;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -43,12 +44,12 @@ enum Command {
         /// The directory; must not exist yet, or be empty
         dir: PathBuf,
     },
-    /// Make and list keys
+    /// Make, list and destroy keys
     Keys {
         #[command(subcommand)]
         command: keys::Command,
     },
-    /// Verify the disclosure log, or evidence from it, or export it
+    /// Verify the disclosure log, or evidence from it; export it; let go of what is due
     Log {
         #[command(subcommand)]
         command: log::Command,
@@ -117,7 +118,7 @@ pub fn run() -> ExitCode {
         Command::Check(config) => check::run(&config, clock.as_ref()),
         Command::Demo(arguments) => demo::run(&arguments, &clock),
         Command::Init { dir } => init::run(&dir, clock.as_ref()),
-        Command::Keys { command } => keys::run(&command),
+        Command::Keys { command } => keys::run(&command, &clock),
         Command::Log { command } => log::run(&command, &clock),
         Command::Minimise(arguments) => minimise::run(&arguments, &clock),
         Command::Preview(arguments) => preview::run(&arguments, &clock),

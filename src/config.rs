@@ -17,7 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::Clock,
-    decode, disclosure,
+    decode,
+    disclosure::{self, Retention},
     keys::{IdentitySource, KeyRing, NO_SCHOOL, Purpose},
     party::{CertificateMatch, PeerCertificate},
     policy::agreement::Agreements,
@@ -45,6 +46,8 @@ pub struct Config {
     pub origin: String,
     /// Second place of the log's last checkpoint.
     pub checkpoint_copy: PathBuf,
+    /// How long the log keeps what it holds of persons.
+    pub retention: Retention,
     /// Bounds.
     pub limits: Limits,
     /// Schools.
@@ -202,6 +205,7 @@ impl Config {
             directory: self.data.clone(),
             copy: self.checkpoint_copy.clone(),
             signer: seed.signer(&self.origin).expect("loading checks the name"),
+            retention: self.retention,
         }
     }
 
@@ -278,6 +282,7 @@ mod tests {
             authority: String::new(),
             origin: String::new(),
             checkpoint_copy: PathBuf::new(),
+            retention: disclosure::Retention::default(),
             limits: Limits::default(),
             schools: vec![
                 school("99DE", Some("03"), Some("sk-99DE")),

@@ -21,6 +21,7 @@ mod publish;
 mod read;
 mod record;
 mod recover;
+mod retain;
 pub mod rollup;
 pub mod rowfile;
 mod seal;
@@ -33,6 +34,7 @@ pub mod wal;
 pub use commit::{Disclosure, Error, Log, Site, Stats};
 pub use read::{OpenRows, Reader, ShowChunk, Wanted};
 pub use record::{Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row, RowOutcome, Subject};
+pub use retain::{Due, DueMonth, Erased, Retention, due};
 pub use verify::{Against, Finding, FindingKind, Report, VerifyError, verify};
 
 /// A `T` whose disclosure is on record. Only [`Log::record`] and its blocking twin make one.

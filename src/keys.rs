@@ -21,7 +21,10 @@ use ring::{hkdf, hmac, rand::SecureRandom};
 use zeroize::Zeroizing;
 
 use crate::{
-    disclosure::note::{KeyError, Signer},
+    disclosure::{
+        Leaf, LeafKind,
+        note::{KeyError, Signer},
+    },
     problem::Problem,
 };
 
@@ -229,6 +232,41 @@ impl KeyRing {
         Ok(newest)
     }
 
+    /// What has to be on record of the keys in force: one leaf for each key of a school.
+    pub fn in_force(&self) -> Vec<Leaf> {
+        let current = self.keys.iter().filter_map(|((brin, purpose), epochs)| {
+            let (&epoch, _) = epochs.last_key_value()?;
+            Some((brin, *purpose, epoch))
+        });
+        // Which key signs the log, its checkpoints say themselves.
+        current
+            .filter(|&(_, purpose, _)| purpose != Purpose::Checkpoint)
+            .map(|(brin, purpose, epoch)| key_epoch(brin, purpose, epoch, KeyStatus::Current))
+            .collect()
+    }
+
+    /// Destroys a key of a school: its file is written over and removed. Says whether there was one.
+    ///
+    /// A file system that copies on write, or a disk that spreads its wear, may keep what was written over; and backups
+    /// are out of reach.
+    ///
+    /// # Errors
+    ///
+    /// When the file may still be there.
+    pub fn destroy(directory: &Path, brin: &str, purpose: Purpose, epoch: u16) -> io::Result<bool> {
+        let path = directory.join(file_name(brin, purpose, epoch));
+        let mut file = match fs::OpenOptions::new().write(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        file.write_all(&vec![b'0'; length])?;
+        file.sync_all()?;
+        fs::remove_file(&path)?;
+        fs::File::open(directory)?.sync_all()?;
+        Ok(true)
+    }
+
     /// Makes the next key of a school for a purpose; epoch 1 when there is none yet.
     ///
     /// # Errors
@@ -237,8 +275,7 @@ impl KeyRing {
     pub fn create(directory: &Path, brin: &str, purpose: Purpose) -> io::Result<PathBuf> {
         let newest = Self::newest(directory)?.get(&(brin.to_owned(), purpose)).copied().unwrap_or(0);
         let epoch = newest.checked_add(1).ok_or_else(|| io::Error::other("no epochs are left"))?;
-        let school = if brin == NO_SCHOOL { String::new() } else { format!("{brin}.") };
-        let path = directory.join(format!("{school}{}.{epoch}.key", purpose.as_str()));
+        let path = directory.join(file_name(brin, purpose, epoch));
         let mut key = Zeroizing::new([0u8; 32]);
         ring::rand::SystemRandom::new()
             .fill(key.as_mut_slice())
@@ -254,6 +291,34 @@ impl KeyRing {
 
 /// Stands where a key of no school would have a BRIN.
 pub const NO_SCHOOL: &str = "";
+
+/// What became of a key, as its leaf says it. Numbers are part of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KeyStatus {
+    /// It came into force.
+    Current = 1,
+    /// It is gone.
+    Destroyed = 2,
+}
+
+/// What goes on record of a key.
+pub fn key_epoch(brin: &str, purpose: Purpose, epoch: u16, status: KeyStatus) -> Leaf {
+    let mut leaf = Leaf::new(LeafKind::KeyEpoch);
+    leaf.controller = Leaf::controller_code(brin, "");
+    leaf.status = status as u8;
+    match purpose {
+        Purpose::Checkpoint => {}
+        Purpose::Log => leaf.log_epoch = epoch,
+        Purpose::Pseudonym => leaf.pseudonym_epoch = epoch,
+    }
+    leaf
+}
+
+fn file_name(brin: &str, purpose: Purpose, epoch: u16) -> String {
+    let school = if brin == NO_SCHOOL { String::new() } else { format!("{brin}.") };
+    format!("{school}{}.{epoch}.key", purpose.as_str())
+}
 
 fn parse_name(path: &Path) -> Option<(String, Purpose, u16)> {
     let parts: Vec<&str> = path.file_name()?.to_str()?.split('.').collect();

@@ -4,6 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{Subcommand, ValueEnum};
@@ -11,12 +12,29 @@ use serde::Deserialize;
 
 use super::{FAILED, USAGE, report};
 use crate::{
-    keys::{KeyRing, NO_SCHOOL, Purpose, is_brin},
+    clock::Clock,
+    config::Config,
+    disclosure::Log,
+    keys::{KeyRing, KeyStatus, NO_SCHOOL, Purpose, is_brin, key_epoch},
     problem::{Problem, toml_problem},
 };
 
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Destroy an old key of the log: what it stood for in the log can never be linked to anyone again
+    Destroy {
+        #[command(flatten)]
+        directory: Directory,
+        /// BRIN of the school
+        #[arg(long)]
+        school: String,
+        /// What the key is for: only one of the log can be destroyed
+        #[arg(long, value_enum)]
+        purpose: PurposeWord,
+        /// Its epoch, as `sluis keys list` shows it; not the current one
+        #[arg(long)]
+        epoch: u16,
+    },
     /// List the keys there are: school, purpose, epoch and check value, never the key
     List(Directory),
     /// Make the keys that a school has none of yet
@@ -79,8 +97,12 @@ impl Directory {
     }
 }
 
-pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
+pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
     match command {
+        Command::Destroy { directory, school, purpose, epoch } => {
+            let (brin, purpose) = owner(*purpose, Some(school))?;
+            destroy(directory, brin, purpose, *epoch, clock)?;
+        }
         Command::List(directory) => {
             let ring = KeyRing::load(&directory.path()?, &[]).map_err(|problems| {
                 report(&problems);
@@ -117,8 +139,14 @@ pub(super) fn run(command: &Command) -> Result<(), ExitCode> {
             make(&directory, &wanted)?;
         }
         Command::Rotate { directory, school, purpose } => {
-            make(&directory.path()?, &[owner(*purpose, school.as_deref())?])?;
+            let (brin, purpose) = owner(*purpose, school.as_deref())?;
+            make(&directory.path()?, &[(brin, purpose)])?;
             eprintln!("in force after a reload; the old key stays, to open what it made");
+            if purpose != Purpose::Checkpoint && !recorded(directory, clock) {
+                eprintln!(
+                    "not on record yet, as the log cannot be opened now: the next start or reload does that"
+                );
+            }
         }
     }
     Ok(())
@@ -143,6 +171,69 @@ fn owner(purpose: PurposeWord, school: Option<&str>) -> Result<(&str, Purpose), 
         Some(_) => Err(usage("--school: no BRIN; write two digits and two capitals, such as 99DE")),
         None => Err(usage("--school is missing: the BRIN of the school the key is for")),
     }
+}
+
+/// Puts the keys in force on record, where that can be done.
+fn recorded(directory: &Directory, clock: &Arc<dyn Clock>) -> bool {
+    let Ok(config) = Config::load(&directory.config, clock.as_ref()) else { return false };
+    let leaves = config.keys.in_force();
+    let recorded = Log::open(config.log_site(), Arc::clone(clock)).and_then(|log| {
+        let noted = log.note_key_epochs(leaves);
+        log.close();
+        noted
+    });
+    recorded.is_ok()
+}
+
+fn destroy(
+    directory: &Directory,
+    brin: &str,
+    purpose: Purpose,
+    epoch: u16,
+    clock: &Arc<dyn Clock>,
+) -> Result<(), ExitCode> {
+    let refused = |what: &str| {
+        eprintln!("{what}");
+        ExitCode::from(USAGE)
+    };
+    if purpose != Purpose::Log {
+        return Err(refused(
+            "--purpose: pupils' pseudonyms and tokens need all their keys; only log can be destroyed",
+        ));
+    }
+    let config = Config::load(&directory.config, clock.as_ref()).map_err(|problems| {
+        report(&problems);
+        ExitCode::from(FAILED)
+    })?;
+    let current = config.keys.current(brin, purpose).map_or(0, |(current, _)| current);
+    if !(1..current).contains(&epoch) {
+        let what = "--epoch: not an old key; make the next one with `sluis keys rotate` before this one goes";
+        return Err(refused(what));
+    }
+    let failed = |what: String| {
+        eprintln!("{what}");
+        ExitCode::from(FAILED)
+    };
+    let data = config.data.display();
+    // The log first: what cannot be put on record is not done.
+    let log = Log::open(config.log_site(), Arc::clone(clock))
+        .map_err(|error| failed(format!("{data}: {error}")))?;
+    let there = KeyRing::destroy(&config.keys_directory, brin, purpose, epoch).map_err(|error| {
+        failed(format!(
+            "{}: the key could not be destroyed ({})",
+            config.keys_directory.display(),
+            error.kind()
+        ))
+    })?;
+    // Also where the key was gone already: the process may have ended between the two.
+    let leaf = key_epoch(brin, purpose, epoch, KeyStatus::Destroyed);
+    let noted = log.note_key_epochs(vec![leaf]);
+    log.close();
+    noted.map_err(|error| failed(format!("{data}: {error}; run this again to put it on record")))?;
+    let what = if there { "destroyed" } else { "was gone already" };
+    println!("log key {epoch} of {brin} {what}; on record");
+    eprintln!("destroy its copies in your backups too");
+    Ok(())
 }
 
 fn make(directory: &Path, wanted: &[(&str, Purpose)]) -> Result<(), ExitCode> {

@@ -12,7 +12,11 @@ use std::{
 
 use clap::Subcommand;
 
-use super::{USAGE, progress::Bar};
+use super::{
+    USAGE,
+    progress::Bar,
+    retention::{self, Erase, Retain},
+};
 use crate::{
     clock::Clock,
     disclosure::{
@@ -24,8 +28,12 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Erase all there is of one person, named on standard input
+    Erase(Erase),
     /// Write deliveries, refusals and rows for other tools
     Export(Box<export::Arguments>),
+    /// Summarise and erase the rows that are due, as a running gateway does by itself
+    Retain(Retain),
     /// Re-compute the whole log: 0 intact, 1 tampered or incomplete, 2 unreadable
     Verify {
         /// Folder of the log: `data` of the configuration
@@ -49,17 +57,20 @@ pub(super) enum Command {
 
 pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
     match command {
+        Command::Erase(arguments) => retention::erase(arguments, clock),
         Command::Export(arguments) => export::run(arguments, clock),
-        Command::Verify { data_dir, key, copy } => verify_log(data_dir, key.as_deref(), copy.as_deref()),
+        Command::Retain(arguments) => retention::retain(arguments, clock),
+        Command::Verify { data_dir, key, copy } => {
+            let key = key.as_deref().map(read_key).transpose()?;
+            verify_log(data_dir, &Against { key, copy: copy.clone() })
+        }
         Command::VerifyProof { dir, key } => proof::run(dir, key.as_deref()),
     }
 }
 
-fn verify_log(data_dir: &Path, key: Option<&Path>, copy: Option<&Path>) -> Result<(), ExitCode> {
-    let key = key.map(read_key).transpose()?;
-    let against = Against { key, copy: copy.map(Path::to_owned) };
+fn verify_log(data_dir: &Path, against: &Against) -> Result<(), ExitCode> {
     let bar = Bar::new("verifying");
-    let verified = verify(data_dir, &against, &mut |done, total| bar.set(done, total));
+    let verified = verify(data_dir, against, &mut |done, total| bar.set(done, total));
     bar.finish();
     match verified {
         Ok(report) => {
@@ -67,6 +78,9 @@ fn verify_log(data_dir: &Path, key: Option<&Path>, copy: Option<&Path>) -> Resul
             println!("  {} records, {} rows, {} deliveries", report.leaves, report.rows, report.deliveries);
             if report.seals + report.erased > 0 {
                 println!("  {} days of schools sealed, {} rows erased", report.seals, report.erased);
+            }
+            if report.summaries > 0 {
+                println!("  {} summaries of what was erased", report.summaries);
             }
             if report.unknown_outcomes + report.open > 0 {
                 let (unknown, open) = (report.unknown_outcomes, report.open);

@@ -10,7 +10,7 @@ use super::{ConfigFile, FAILED, report};
 use crate::{
     clock::Clock,
     config::{Config, Limits},
-    disclosure::Log,
+    disclosure::{Leaf, Log},
     gateway::Gateway,
     ingress::listener::{Settings, bind, serve},
     metrics::Metrics,
@@ -60,6 +60,8 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
     }));
     let log = Log::open(config.log_site(), Arc::clone(clock))
         .map_err(|error| fail(format!("{}: {error}", config.data.display())))?;
+    let epochs = (log.clone(), config.keys.in_force());
+    runtime.spawn_blocking(move || put_on_record(&epochs.0, epochs.1));
     let registry = Registry::new();
     let metrics = Metrics::new(&registry).map_err(|_| fail("metrics cannot be registered".into()))?;
     let parts = Parts {
@@ -73,6 +75,7 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         metrics: Arc::new(metrics),
         registry,
         shutdown: Shutdown::new(),
+        log: log.clone(),
     };
     let gateway = Arc::new(Gateway::new(
         config,
@@ -145,6 +148,14 @@ struct Parts {
     metrics: Arc<Metrics>,
     registry: Registry,
     shutdown: Shutdown,
+    log: Log,
+}
+
+/// Keys that came into force while the log was in use or out of reach.
+fn put_on_record(log: &Log, epochs: Vec<Leaf>) {
+    if let Err(error) = log.note_key_epochs(epochs) {
+        tracing::warn!(reason = %error, "keys in force could not be put on record");
+    }
 }
 
 impl Parts {
@@ -231,6 +242,8 @@ impl Parts {
                                 self.tls.store(Arc::clone(&gateway.tls));
                             }
                             let unchanged = self.started.differs(&config);
+                            let (log, epochs) = (self.log.clone(), config.keys.in_force());
+                            tokio::task::spawn_blocking(move || put_on_record(&log, epochs));
                             gateway.reload(config);
                             if !unchanged.is_empty() {
                                 let settings = unchanged.join(", ");

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::{Authorisation, Config, Gateway, Las, Limits, Recipient, School};
 use crate::{
     clock::{Clock, amsterdam},
+    disclosure::Retention,
     keys::{IdentitySource, KeyRing, check_private, is_brin},
     party::CertificateMatch,
     policy::agreement::Agreements,
@@ -36,6 +37,8 @@ struct File {
     operations: Option<FileListener>,
     #[serde(default)]
     log: FileLog,
+    #[serde(default)]
+    retention: FileRetention,
     #[serde(default)]
     pseudonym: FilePseudonym,
     #[serde(default)]
@@ -66,6 +69,13 @@ struct FileListener {
 struct FileLog {
     origin: Option<Spanned<String>>,
     copy: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct FileRetention {
+    detail_days: Option<Spanned<u16>>,
+    rollup_days: Option<Spanned<u16>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -259,6 +269,7 @@ impl Check<'_> {
         };
         let authority = self.authority(&file.pseudonym);
         let origin = self.origin(&file.log, &authority);
+        let retention = self.retention(&file.retention);
         let mut seen = HashSet::new();
         for listen in [
             file.gateway.as_ref().map(|gateway| &gateway.listen),
@@ -308,6 +319,7 @@ impl Check<'_> {
             authority,
             origin,
             checkpoint_copy: self.base.join(file.log.copy.unwrap_or_else(|| file.keys.join("checkpoint"))),
+            retention,
             limits,
             schools,
             recipients,
@@ -340,6 +352,27 @@ impl Check<'_> {
             self.wrong(origin.span(), "the origin is no name for a log", mend);
         }
         name.clone()
+    }
+
+    fn retention(&mut self, retention: &FileRetention) -> Retention {
+        let default = Retention::default();
+        let mut days = |days: &Option<Spanned<u16>>, key: &str, default: u16| match days {
+            None => default,
+            Some(days) if (31..=7320).contains(days.get_ref()) => *days.get_ref(),
+            Some(days) => {
+                self.wrong(days.span(), format!("retention.{key} is out of range"), "choose from 31 to 7320");
+                default
+            }
+        };
+        let detail_days = days(&retention.detail_days, "detail_days", default.detail_days);
+        let rollup_days = days(&retention.rollup_days, "rollup_days", default.rollup_days);
+        let span =
+            [&retention.rollup_days, &retention.detail_days].into_iter().flatten().map(Spanned::span).next();
+        if let Some(span) = span.filter(|_| rollup_days < detail_days) {
+            let what = "summaries would go before the rows they are made of";
+            self.wrong(span, what, "choose retention.rollup_days no less than retention.detail_days");
+        }
+        Retention { detail_days, rollup_days }
     }
 
     fn gateway(&mut self, gateway: &FileGateway) -> Option<Gateway> {

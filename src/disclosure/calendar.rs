@@ -27,6 +27,22 @@ impl Month {
         Self(year * 100 + u32::from(day.month().unsigned_abs()))
     }
 
+    /// Its first day.
+    pub fn first(self) -> Date {
+        day_of_number(self.0 * 100 + 1).unwrap_or(Date::MIN)
+    }
+
+    /// Its last day.
+    pub fn last(self) -> Date {
+        self.first().last_of_month()
+    }
+
+    /// The month that is written so.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let month = Self::of(format!("{text}-01").parse().ok()?);
+        (month.to_string() == text).then_some(month)
+    }
+
     /// `yyyymm`.
     pub(super) fn number(self) -> u32 {
         self.0
@@ -53,6 +69,12 @@ mod tests {
         assert_eq!(day_number(day), 20261005);
         assert_eq!(day_of_number(20261005), Some(day));
         assert_eq!(Month::of(day).to_string(), "2026-10");
+        assert_eq!(Month::parse("2026-10"), Some(Month::of(day)));
+        assert_eq!(Month::of(day).first(), Date::constant(2026, 10, 1));
+        assert_eq!(Month::of(day).last(), Date::constant(2026, 10, 31));
+        for text in ["2026-1", "2026-13", "202610", "2026-10-01", ""] {
+            assert_eq!(Month::parse(text), None, "{text}");
+        }
         assert_eq!(Month::of_number(Month::of(day).number()), Some(Month::of(day)));
         for number in [0, 20261301, 20260229, 20261000, 202610131, u32::MAX] {
             assert_eq!(day_of_number(number), None, "{number}");

@@ -27,7 +27,9 @@ use super::{
     publish::Publisher,
     record::{Leaf, LeafKind, Position, Row},
     recover::{Found, Segment, recover},
-    seal::{Sealer, Work},
+    retain::{Due, Erased, Retention},
+    rowfile::Handle,
+    seal::{Sealer, State, Work},
     storage::{DirStorage, Storage},
     wal::{End, HEADER, MAX_ROWS, SEGMENT_BYTES, segment_name},
 };
@@ -50,6 +52,8 @@ pub struct Site {
     pub copy: PathBuf,
     /// Signs its checkpoints; its name is that of the log.
     pub signer: Signer,
+    /// How long it keeps what it holds of persons.
+    pub retention: Retention,
 }
 
 /// Why something is not on record. Nothing that was to leave may leave.
@@ -203,6 +207,7 @@ impl Log {
         let Found { end, length, last_ms, segments, sealed, publisher, .. } = found;
         let counters = Arc::new(Counters::default());
         let (sealer, work) = mpsc::channel();
+        let retention = site.retention;
         let mut writer = Writer {
             storage: Arc::clone(&storage),
             clock: Arc::clone(&clock),
@@ -228,7 +233,8 @@ impl Log {
             .spawn(move || writer.run(&waiting))
             .map_err(Error::Open)?;
         let recorder = Recorder { queue: Arc::new(Mutex::new(Some(queue))), counters };
-        let sealer = Sealer::start(storage, recorder.clone(), sealer, work, sealed).map_err(Error::Open)?;
+        let sealer = Sealer::start(storage, recorder.clone(), sealer, work, sealed, retention, clock);
+        let sealer = sealer.map_err(Error::Open)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 recorder,
@@ -275,6 +281,45 @@ impl Log {
     /// As [`Log::note`].
     pub fn note_blocking(&self, leaf: Leaf) -> Result<Position, Error> {
         Ok(self.record_blocking(Disclosure { leaf, rows: Vec::new() }, ())?.position())
+    }
+
+    /// Lets go of all that is due by the retention of the site, which also happens by itself, once a day. Says what went
+    /// since the log was opened. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When something due is still there: [`Error::Damaged`] for what is not as it was written, which stays so that it
+    /// is found.
+    pub fn retain(&self) -> Result<Due, Error> {
+        self.ask(State::retain)
+    }
+
+    /// Erases all there is of one person of a school, given the handles by which any log key knows the person. Waits; not
+    /// for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When something of the person may still be there, other than what [`Erased::unsealed`] counts.
+    pub fn erase_person(&self, brin: &str, handles: Vec<Handle>) -> Result<Erased, Error> {
+        let brin = brin.to_owned();
+        self.ask(move |state| state.retainer.erase(&brin, &handles))
+    }
+
+    /// Records each of these leaves of key epochs, unless one like it is on record. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When one is not on disk.
+    pub fn note_key_epochs(&self, leaves: Vec<Leaf>) -> Result<(), Error> {
+        self.ask(move |state| state.retainer.note_key_epochs(leaves))
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut State) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let sealer = self.inner.sealer.lock().unwrap_or_else(PoisonError::into_inner);
+        sealer.as_ref().ok_or(Error::Poisoned)?.ask(task)
     }
 
     /// Whether the next record has a chance.
@@ -478,11 +523,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Tells the sealer of the segments whose day is over.
+    /// Tells the sealer of the segments whose day is over, and of the day of the open one.
     fn announce(&self, today: Date) {
         let past = self.segments.iter().filter(|segment| segment.day.is_some_and(|day| day < today));
         // When the sealer is gone, the log is being closed; the next start tells it.
-        let _ = self.sealer.send(Work::Past(past.cloned().collect()));
+        let _ = self.sealer.send(Work::Past { segments: past.cloned().collect(), open: today });
     }
 
     /// Puts the leaves into tiles and signs a checkpoint.

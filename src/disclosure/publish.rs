@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Bytes of a checkpoint at most, as of c2sp.org/signed-note.
-const CHECKPOINT_BYTES: u64 = 64 * 1024;
+pub(super) const CHECKPOINT_BYTES: u64 = 64 * 1024;
 /// Bytes of a tile or bundle at most: 256 entries of 65,535 bytes and their lengths.
 const TILE_BYTES: u64 = 256 * (2 + 65_535);
 

@@ -5,10 +5,10 @@
 use std::{
     cell::RefCell,
     collections::{BTreeSet, HashMap},
-    fs,
     io::{self, BufReader},
     ops::RangeInclusive,
     path::Path,
+    sync::Arc,
 };
 
 use jiff::civil::Date;
@@ -17,11 +17,11 @@ use super::{
     checkpoint::Checkpoint,
     merkle::inclusion_proof,
     proof::TlogProof,
-    publish::read_tile,
+    publish::{CHECKPOINT_BYTES, read_tile},
     record::{Leaf, Position},
     rowfile::{Located, RowFile},
     seal::row_file_name,
-    storage::{DirStorage, Source, Storage},
+    storage::{DirStorage, Source, Storage, read_small},
     tile::TileReader,
     wal::{End, Frame, Scanner, Step},
 };
@@ -57,7 +57,7 @@ pub type OpenRows = RowFile<Box<dyn Source>>;
 
 /// A log as it was when it was opened for reading; what is recorded later may show or not.
 pub struct Reader {
-    storage: DirStorage,
+    storage: Arc<dyn Storage>,
     /// The signed checkpoint, word for word.
     note: String,
     /// Leaves in tiles.
@@ -76,16 +76,17 @@ impl Reader {
     ///
     /// When there is none, or it cannot be read.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        let note = fs::read_to_string(directory.join("checkpoint"))?;
+        Self::on(Arc::new(DirStorage::read_only(directory)))
+    }
+
+    /// Opens the log on a storage.
+    pub(super) fn on(storage: Arc<dyn Storage>) -> io::Result<Self> {
+        let note = read_small(storage.as_ref(), "checkpoint", CHECKPOINT_BYTES)?;
+        let note = String::from_utf8(note.ok_or(io::ErrorKind::NotFound)?).map_err(|_| invalid())?;
         // Read for its size alone; whoever wants to know who signed it verifies the log.
         let text = note.split_inclusive("\n\n").next().and_then(|text| text.strip_suffix('\n'));
         let checkpoint: Checkpoint = text.ok_or_else(invalid)?.parse().map_err(|_| invalid())?;
-        Ok(Self {
-            storage: DirStorage::read_only(directory),
-            note,
-            published: checkpoint.size,
-            bundle: RefCell::new(None),
-        })
+        Ok(Self { storage, note, published: checkpoint.size, bundle: RefCell::new(None) })
     }
 
     /// The schools there are rows of, by BRIN.
@@ -135,7 +136,7 @@ impl Reader {
     ///
     /// When one cannot be read, or is not under that checkpoint yet.
     pub fn prove(&self, positions: impl IntoIterator<Item = Position>) -> io::Result<Vec<(Leaf, TlogProof)>> {
-        let tiles = TileReader::new(self.published, |name: &str| read_tile(&self.storage, name));
+        let tiles = TileReader::new(self.published, |name: &str| read_tile(self.storage.as_ref(), name));
         let prove = |position: Position| {
             let path = inclusion_proof(&tiles, position.0, self.published)?;
             let leaf = self.leaf(position)?.ok_or_else(invalid)?;
@@ -176,7 +177,7 @@ impl Reader {
     }
 
     fn read_bundle(&self, number: u64) -> io::Result<Vec<Leaf>> {
-        let reader = TileReader::new(self.published, |name: &str| read_tile(&self.storage, name));
+        let reader = TileReader::new(self.published, |name: &str| read_tile(self.storage.as_ref(), name));
         let entries = reader.bundle(number)?.into_iter().map(|entry| {
             let bytes: [u8; Leaf::SIZE] = entry.try_into().map_err(|_| invalid())?;
             Leaf::from_bytes(&bytes).ok_or_else(invalid)

@@ -1,6 +1,9 @@
 //! Leaves and rows, byte by byte. All numbers are little-endian.
 
+use jiff::civil::Date;
 use ring::digest;
+
+use crate::clock::day_of;
 
 /// Index of a leaf in the log, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,7 +19,7 @@ pub enum LeafKind {
     DaySeal = 6,
     /// A chunk is about to leave.
     Disclosure = 1,
-    /// A key became current.
+    /// A key became current, or was destroyed.
     KeyEpoch = 5,
     /// The log was read or exported.
     LogRead = 10,
@@ -26,7 +29,7 @@ pub enum LeafKind {
     Outcome = 2,
     /// The log was opened after a stop that was not clean.
     Recovery = 13,
-    /// Rows were erased by a retention rule.
+    /// Rows were erased by a retention rule, or of one person.
     RetentionErase = 8,
     /// Someone reviewed the log.
     ReviewAttestation = 11,
@@ -102,7 +105,7 @@ pub struct Outcome {
 pub struct Leaf {
     /// What it says.
     pub kind: LeafKind,
-    /// [`Leaf::INBOUND`], [`Leaf::LAST`].
+    /// [`Leaf::INBOUND`], [`Leaf::LAST`], [`Leaf::PERSON`].
     pub flags: u8,
     /// Number of the chunk in its delivery, from 0.
     pub chunk: u32,
@@ -134,7 +137,8 @@ pub struct Leaf {
     pub log_epoch: u16,
     /// Number of rows.
     pub rows: u32,
-    /// 0 unset, 1 done, 2 internal error (Logboek Dataverwerkingen 1.0, §3.2.2); for `withheld`: the refusal's number.
+    /// 0 unset, 1 done, 2 internal error (Logboek Dataverwerkingen 1.0, §3.2.2); for `withheld`: the refusal's number;
+    /// for a key epoch: 1 current, 2 destroyed.
     pub status: u8,
     /// Union of the rows' released masks.
     pub released: u64,
@@ -159,6 +163,8 @@ impl Leaf {
     pub const INBOUND: u8 = 1;
     /// Flag: the last chunk of its delivery.
     pub const LAST: u8 = 2;
+    /// Flag: of an erasure, that it is of the rows of one person on one day; which person, it does not say.
+    pub const PERSON: u8 = 4;
 
     /// A leaf of a kind, all else zero.
     pub fn new(kind: LeafKind) -> Self {
@@ -208,6 +214,14 @@ impl Leaf {
     /// The school it is about, without its vestiging.
     pub fn brin(&self) -> [u8; 4] {
         *self.controller.first_chunk().expect("a controller has eight bytes")
+    }
+
+    /// Whether it answers for rows of a school on a day.
+    pub(super) fn has_rows_of(&self, brin: [u8; 4], day: Date) -> bool {
+        self.kind == LeafKind::Disclosure
+            && self.rows > 0
+            && self.brin() == brin
+            && day_of(self.end_ms) == day
     }
 
     /// The same leaf, carrying an outcome.

@@ -18,7 +18,7 @@
 //! | 36 | 4, 4, 4 | first day and last day as yyyymmdd, number of rows summarised |
 //! | 48 | 8, 8 | union of their released and withheld masks |
 //!
-//! A month of a school is small and read whole. Whatever changes it makes a new file, with a new root under a new salt:
+//! A month of a school is small and read whole; how one takes the place of another is told in `retain`. Whatever changes it makes a new file, with a new root under a new salt:
 //! under the old one the root that is already in the log would confirm a guess at a row that was taken out. So salts
 //! have to be random and never the same twice.
 

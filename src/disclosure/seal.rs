@@ -1,11 +1,12 @@
 //! Days that are over: their rows go from the write-ahead log into one sealed file per school, and a leaf with the root
-//! over them goes into the log.
+//! over them goes into the log. The same thread lets go of what is [due](super::retain), once a day.
 
 use std::{
     collections::{BTreeMap, HashSet},
     io::{self, BufReader},
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
     thread::JoinHandle,
@@ -19,11 +20,12 @@ use super::{
     commit::{Disclosure, Recorder},
     record::{Leaf, LeafKind, Position},
     recover::Segment,
+    retain::{Due, Retainer, Retention},
     rowfile::{self, Chunk},
     storage::{Source, Storage},
     wal::{self, End, Scanner, Step},
 };
-use crate::clock::day_start_ms;
+use crate::clock::{Clock, day_start_ms};
 
 /// The name of the file that holds the rows of a school and day.
 pub(super) fn row_file_name(brin: &str, day: Date) -> String {
@@ -35,15 +37,18 @@ const AGAIN: Duration = Duration::from_secs(3600);
 
 /// What a sealer is told.
 pub(super) enum Work {
-    /// All segments whose day is over.
-    Past(Vec<Segment>),
+    /// All segments whose day is over, and the day of the open one.
+    Past { segments: Vec<Segment>, open: Date },
     /// Finish what is under way, and end.
     Stop,
+    /// Something that must not happen beside any of this.
+    Task(Box<dyn FnOnce(&mut State) + Send>),
 }
 
 /// A thread that seals days. Dropped, it finishes the one it is at.
 pub(super) struct Sealer {
     work: mpsc::Sender<Work>,
+    stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -55,28 +60,66 @@ impl Sealer {
         work: mpsc::Sender<Work>,
         waiting: mpsc::Receiver<Work>,
         sealed: HashSet<([u8; 4], Date)>,
+        retention: Retention,
+        clock: Arc<dyn Clock>,
     ) -> io::Result<Self> {
-        let mut state = State { storage, recorder, sealed, done: HashSet::new() };
+        let stop = Arc::new(AtomicBool::new(false));
+        let retainer = Retainer {
+            storage: Arc::clone(&storage),
+            recorder: recorder.clone(),
+            retention,
+            stop: Arc::clone(&stop),
+        };
+        let mut state = State {
+            storage,
+            recorder,
+            sealed,
+            done: HashSet::new(),
+            past: Vec::new(),
+            open: Date::MIN,
+            retainer,
+            clock,
+            retained: None,
+            gone: Due::default(),
+        };
         let thread = std::thread::Builder::new().name("disclosure-seal".into()).spawn(move || {
-            let mut past = Vec::new();
             loop {
                 match waiting.recv_timeout(AGAIN) {
-                    Ok(Work::Past(segments)) => past = segments,
+                    Ok(Work::Past { segments, open }) => (state.past, state.open) = (segments, open),
+                    Ok(Work::Task(task)) => {
+                        task(&mut state);
+                        continue;
+                    }
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 }
-                if let Err(error) = state.seal(&past) {
+                if let Err(error) = state.seal() {
                     // The rows are safe in the write-ahead log; nothing is lost by trying again.
                     tracing::warn!(reason = %error, "a day that is over could not be sealed");
                 }
+                if let Err(error) = state.retain_daily() {
+                    tracing::warn!(reason = %error, "what is due could not all be erased");
+                }
             }
         })?;
-        Ok(Self { work, thread: Some(thread) })
+        Ok(Self { work, stop, thread: Some(thread) })
+    }
+
+    /// Has its thread do something when it is at nothing else, and waits for that.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut State) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (answer, answered) = mpsc::channel();
+        let task = Box::new(move |state: &mut State| drop(answer.send(task(state))));
+        self.work.send(Work::Task(task)).map_err(|_| Error::Poisoned)?;
+        answered.recv().map_err(|_| Error::Poisoned)?
     }
 }
 
 impl Drop for Sealer {
     fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
         let _ = self.work.send(Work::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -84,12 +127,22 @@ impl Drop for Sealer {
     }
 }
 
-struct State {
+pub(super) struct State {
     storage: Arc<dyn Storage>,
     recorder: Recorder,
     sealed: HashSet<([u8; 4], Date)>,
     /// Segments the writer was told it may remove.
     done: HashSet<String>,
+    /// All segments whose day is over.
+    past: Vec<Segment>,
+    /// The day of the open segment. It may be long ago: nothing has been written since.
+    open: Date,
+    pub(super) retainer: Retainer,
+    clock: Arc<dyn Clock>,
+    /// The day on which all that was due was let go of.
+    retained: Option<Date>,
+    /// What was let go of since the log was opened.
+    gone: Due,
 }
 
 /// Where the rows of a leaf stand.
@@ -103,9 +156,24 @@ struct Place {
 type Schools = BTreeMap<[u8; 4], Vec<Place>>;
 
 impl State {
-    fn seal(&mut self, past: &[Segment]) -> Result<(), Error> {
+    /// Lets go of what is due, and says all that went since the log was opened.
+    pub(super) fn retain(&mut self) -> Result<Due, Error> {
+        let today = self.clock.today();
+        let left = self.past.iter().filter(|segment| !self.done.contains(&segment.name));
+        let unsealed = left.filter_map(|segment| segment.day).min();
+        let unsealed = unsealed.map_or(self.open, |day| day.min(self.open));
+        self.retainer.retain(today, unsealed, &mut self.gone)?;
+        self.retained = Some(today);
+        Ok(self.gone.clone())
+    }
+
+    fn retain_daily(&mut self) -> Result<(), Error> {
+        if self.retained == Some(self.clock.today()) { Ok(()) } else { self.retain().map(drop) }
+    }
+
+    fn seal(&mut self) -> Result<(), Error> {
         let mut days: BTreeMap<Date, Vec<String>> = BTreeMap::new();
-        for segment in past {
+        for segment in &self.past {
             if let Some(day) = segment.day.filter(|_| !self.done.contains(&segment.name)) {
                 days.entry(day).or_default().push(segment.name.clone());
             }

@@ -10,12 +10,15 @@ use std::{
 use jiff::civil::Date;
 
 use super::{
+    Error,
     checkpoint::Checkpoint,
     merkle::{Hash, Tree, root_at},
     note::Verifier,
     publish::read_tile,
     read::{Reader, day_of_row_file},
     record::{Leaf, LeafKind, OutcomeStatus, Position},
+    retain::{month_of_next, month_of_roll_up, next_name, read_roll_up, roll_up_name},
+    rollup::{Month, RollUp},
     rowfile::{ExpectedBlock, RowFile, RowFileError},
     storage::{DirStorage, Storage},
     tile::{TileKind, TileName, TileReader, TileWriter},
@@ -47,6 +50,8 @@ pub struct Report {
     pub open: u64,
     /// Days of schools that are sealed.
     pub seals: u64,
+    /// Summaries of rows that are gone.
+    pub summaries: u64,
     /// Root of RFC 6962 over the leaves, in hexadecimal.
     pub root: String,
 }
@@ -158,8 +163,8 @@ struct Verification {
     reader: Reader,
     /// Positions of leaves whose rows were found, where they were.
     found: HashSet<u64>,
-    /// Roots of sealed files, with their rows.
-    files: HashMap<([u8; 4], Date), (Hash, u32)>,
+    /// Sealed files.
+    files: HashMap<([u8; 4], Date), RowsFound>,
     report: Report,
     deliveries: Deliveries,
     /// The checkpoint kept elsewhere, until the log has come to it.
@@ -169,6 +174,17 @@ struct Verification {
     /// Leaves whose rows were not found, one for each school and day.
     absent: HashMap<([u8; 4], Date), Position>,
     seals: HashMap<([u8; 4], Date), (Hash, u32)>,
+    /// Rows of one person that are on record as erased, by school and day.
+    persons: HashMap<([u8; 4], Date), u64>,
+    /// The newest roll-up of each school and month: where it is on record, its root and number of rows.
+    rollups: HashMap<([u8; 4], Month), (Position, Hash, u32)>,
+}
+
+/// A file of rows that holds what its leaves answer for.
+struct RowsFound {
+    root: Hash,
+    rows: u32,
+    erased: u32,
 }
 
 impl Verification {
@@ -225,6 +241,7 @@ impl Verification {
             unknown_outcomes: 0,
             open: 0,
             seals: 0,
+            summaries: 0,
             root: String::new(),
         };
         Ok(Self {
@@ -240,6 +257,8 @@ impl Verification {
             deliveries: Deliveries::default(),
             absent: HashMap::new(),
             seals: HashMap::new(),
+            persons: HashMap::new(),
+            rollups: HashMap::new(),
         })
     }
 
@@ -250,6 +269,7 @@ impl Verification {
         let end = self.write_ahead()?;
         self.leaves(end.tree.size(), progress)?;
         self.seals()?;
+        self.roll_ups()?;
         self.report.open = self.deliveries.open.len() as u64;
         self.report.root = hex::encode(end.tree.root());
         Ok(self.report)
@@ -288,16 +308,15 @@ impl Verification {
                 let mut positions = Vec::new();
                 let mut expected = |position: Position| {
                     let leaf = self.leaf(position)?;
-                    let own = leaf.kind == LeafKind::Disclosure && leaf.brin() == code;
                     positions.push(position.0);
-                    let of_day = day_of(leaf.end_ms) == day && leaf.rows > 0;
-                    (own && of_day).then(|| ExpectedBlock::from(&leaf))
+                    leaf.has_rows_of(code, day).then(|| ExpectedBlock::from(&leaf))
                 };
                 file.verify(&mut expected).map_err(|error| self.row_file(&path, &error))?;
                 self.found.extend(positions);
                 self.report.rows += u64::from(file.len() - file.erased());
                 self.report.erased += u64::from(file.erased());
-                self.files.insert((code, day), (file.root(), file.len()));
+                let found = RowsFound { root: file.root(), rows: file.len(), erased: file.erased() };
+                self.files.insert((code, day), found);
             }
         }
         Ok(())
@@ -499,7 +518,7 @@ impl Verification {
         self.tiles()?;
         let mut last_ms = 0;
         let mut misfit = None;
-        let Self { reader, report, deliveries, found, absent, seals, .. } = self;
+        let Self { reader, report, deliveries, found, files, absent, seals, persons, rollups, .. } = self;
         let mut erased: Vec<Leaf> = Vec::new();
         let read = reader.leaves(Position(0), &mut |position, leaf| {
             report.leaves += 1;
@@ -512,9 +531,15 @@ impl Verification {
             if leaf.rows > 0 && leaf.kind == LeafKind::Disclosure && !found.contains(&position.0) {
                 absent.entry(key).or_insert(position);
             }
+            let day = || day_of(leaf.start_ms);
             if leaf.kind == LeafKind::DaySeal {
                 report.seals += 1;
-                seals.insert((leaf.brin(), day_of(leaf.start_ms)), (leaf.inner_root, leaf.rows));
+                seals.insert((leaf.brin(), day()), (leaf.inner_root, leaf.rows));
+            } else if leaf.kind == LeafKind::RollUp {
+                let newest = (position, leaf.inner_root, leaf.rows);
+                rollups.insert((leaf.brin(), Month::of(day())), newest);
+            } else if leaf.kind == LeafKind::RetentionErase && leaf.flags & Leaf::PERSON != 0 {
+                *persons.entry((leaf.brin(), day())).or_default() += u64::from(leaf.rows);
             } else if leaf.kind == LeafKind::RetentionErase {
                 erased.push(leaf.clone());
             }
@@ -523,8 +548,14 @@ impl Verification {
         // An erasure says of which school, from which day until which, whatever was there is gone.
         for leaf in erased {
             let (from, until) = (day_of(leaf.start_ms), day_of(leaf.released));
-            absent.retain(|&(brin, day), _| brin != leaf.brin() || day < from || day > until);
-            seals.retain(|&(brin, day), _| brin != leaf.brin() || day < from || day > until);
+            let covered =
+                |(brin, day): &([u8; 4], Date)| *brin == leaf.brin() && (from..=until).contains(day);
+            absent.retain(|key, _| !covered(key));
+            seals.retain(|key, (_, rows)| {
+                let gone = covered(key) && !files.contains_key(key);
+                report.erased += if gone { u64::from(*rows) } else { 0 };
+                !gone
+            });
         }
         read.map_err(|error| self.unreadable("tile/entries", &error))?;
         match (misfit, self.absent.iter().min_by_key(|(_, position)| **position)) {
@@ -537,16 +568,65 @@ impl Verification {
         }
     }
 
-    /// Each seal has its file, with the root and number of rows that it says.
+    /// Each seal has its file, with the root and number of rows that it says; and each file has no more rows erased than
+    /// are on record as such.
     fn seals(&self) -> Result<(), VerifyError> {
+        for (key, file) in &self.files {
+            if u64::from(file.erased) > self.persons.get(key).copied().unwrap_or(0) {
+                let name = format!("rows/{}/{}.rows", String::from_utf8_lossy(&key.0), key.1);
+                return Err(self.finding(&name, 0, Position(0), FindingKind::Altered));
+            }
+        }
         for ((brin, day), seal) in &self.seals {
             let name = format!("rows/{}/{day}.rows", String::from_utf8_lossy(brin));
             match self.files.get(&(*brin, *day)) {
                 None => return Err(self.finding(&name, 0, Position(0), FindingKind::Missing)),
-                Some(file) if file != seal => {
+                Some(file) if (file.root, file.rows) != *seal => {
                     return Err(self.finding(&name, 0, Position(0), FindingKind::Altered));
                 }
                 Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Each roll-up is the newest on record of its school and month. One that a crash has kept from its place may
+    /// still stand beside it.
+    fn roll_ups(&mut self) -> Result<(), VerifyError> {
+        let unreadable = |name: &str, error: &io::Error| self.unreadable(name, error);
+        for brin in self.storage.list("rollup").map_err(|error| unreadable("rollup", &error))? {
+            let folder = format!("rollup/{brin}");
+            for name in self.storage.list(&folder).map_err(|error| unreadable(&folder, &error))? {
+                let path = format!("{folder}/{name}");
+                let month = month_of_roll_up(&name).or_else(|| month_of_next(&name));
+                let key = <[u8; 4]>::try_from(brin.as_bytes()).ok().zip(month);
+                let known = key.is_some_and(|key| self.rollups.contains_key(&key));
+                // One that is to take another's place comes before its leaf.
+                let next = key.is_some() && month_of_next(&name).is_some();
+                if !known && !next {
+                    return Err(self.finding(&path, 0, Position(0), FindingKind::Foreign));
+                }
+            }
+        }
+        for (&(brin, month), &(position, root, rows)) in &self.rollups {
+            let brin = String::from_utf8_lossy(&brin);
+            let path = roll_up_name(&brin, month);
+            let read = |name: &str| read_roll_up(&self.storage, name);
+            let fits =
+                |rollup: &RollUp| rollup.root() == root && rollup.brin() == brin && rollup.month() == month;
+            if read(&next_name(&brin, month)).is_ok_and(|next| fits(&next)) {
+                self.report.summaries += u64::from(rows);
+                continue;
+            }
+            match read(&path) {
+                Ok(rollup) if fits(&rollup) => self.report.summaries += u64::from(rows),
+                Err(Error::Open(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    if rows > 0 {
+                        return Err(self.finding(&path, 0, position, FindingKind::Missing));
+                    }
+                }
+                Err(Error::Open(error)) => return Err(self.unreadable(&path, &error)),
+                _ => return Err(self.finding(&path, 0, position, FindingKind::Altered)),
             }
         }
         Ok(())

@@ -23,8 +23,8 @@ use uuid::Uuid;
 
 use crate::{
     documents::feed,
-    home::{Home, Ran, patiently},
-    log::Hands,
+    home::{Home, Ran},
+    world::Hands,
 };
 
 const MONDAY: Date = date(2026, 9, 7);
@@ -68,7 +68,7 @@ fn always(home: &Home) {
 fn deliver(home: &Home, day: Date, document: &str) -> String {
     let config = Config::load(&home.path("sluis.toml"), &SystemClock).unwrap();
     let clock: Arc<dyn Clock> = Hands::at(day);
-    let log = patiently(Result::is_err, || Log::open(config.log_site(), Arc::clone(&clock))).unwrap();
+    let log = Log::open(config.log_site(), clock.clone()).unwrap();
     let asked = Asked {
         school: config.school("99DE").unwrap(),
         dependance: None,
@@ -86,14 +86,12 @@ fn deliver(home: &Home, day: Date, document: &str) -> String {
 }
 
 fn run_with(home: &Home, arguments: &[&str], input: &str) -> Ran {
-    patiently(Ran::is_locked_out, || {
-        let mut command = home.sluis(arguments);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // A command that refuses before it reads is no failure here.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        Ran::from(child.wait_with_output().unwrap())
-    })
+    let mut command = home.sluis(arguments);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that refuses before it reads is no failure here.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    Ran::from(child.wait_with_output().unwrap())
 }
 
 fn inzage(home: &Home, by: &str, input: &str, more: &[&str]) -> Ran {
@@ -216,7 +214,7 @@ fn who_cannot_be_found_is_said() {
 fn what_is_read_is_on_record_or_not_read() {
     let (home, _) = three_days();
     let config = Config::load(&home.path("sluis.toml"), &SystemClock).unwrap();
-    let log = patiently(Result::is_err, || Log::open(config.log_site(), Arc::new(SystemClock))).unwrap();
+    let log = Log::open(config.log_site(), Arc::new(SystemClock)).unwrap();
     let ran = inzage(&home, "key", "100001", &[]);
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
     assert!(ran.err.contains("stop `sluis serve`"), "{}", ran.err);
@@ -440,11 +438,8 @@ fn an_export_needs_the_configuration_of_its_log() {
     let (home, _) = three_days();
     let (other, elsewhere) = (Home::new(), tempfile::tempdir().unwrap());
     let data = home.path("data").display().to_string();
-    let run = |arguments: &[&str]| {
-        patiently(Ran::is_locked_out, || {
-            Ran::from(home.sluis(arguments).current_dir(elsewhere.path()).output().unwrap())
-        })
-    };
+    let run =
+        |arguments: &[&str]| Ran::from(home.sluis(arguments).current_dir(elsewhere.path()).output().unwrap());
     assert_eq!(run(&["log", "export", &data, "--format", "csv"]).code, 0, "the one beside it is found");
     let config = other.path("sluis.toml").display().to_string();
     let ran = run(&["log", "export", &data, "--format", "csv", "--config", &config]);

@@ -12,12 +12,12 @@ use std::{
 use sluis::{
     clock::SystemClock,
     config::Config,
-    disclosure::{Log, OutcomeStatus},
+    disclosure::{LeafKind, Log, OutcomeStatus},
 };
 
 use crate::{
     documents::{ENVELOPE, feed},
-    home::Home,
+    home::{Home, Ran},
 };
 
 const PUPIL: &str = "<leerlingen><leerling key=\"100001\"><achternaam>Jansen</achternaam><roepnaam>Jip</roepnaam>\
@@ -57,7 +57,7 @@ fn check_names_every_problem_with_file_line_and_mend() {
     assert_eq!(ran.code, 1);
     for expected in [
         "certs/weg.pem: cannot be read",
-        "sluis.toml:31: plain HTTP is accepted on loopback only",
+        "sluis.toml:35: plain HTTP is accepted on loopback only",
         "rekenroute.toml:18: field leerling.roepnam does not exist; did you mean leerling.roepnaam?",
         "keys/99DE.log.1.key: others may read it (mode 0644); run `chmod 600",
         "secrets/noordzee.toml: others may read it (mode 0640)",
@@ -485,4 +485,91 @@ fn tampering_shows_in_the_status_of_verify() {
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("record ") && ran.err.contains("altered"), "{}", ran.err);
     assert_eq!(home.run(&["log", "verify", "nergens"]).code, 2);
+}
+
+#[test]
+fn retention_is_checked_and_says_what_is_due() {
+    let home = Home::new();
+    for (days, expected) in [
+        ("detail_days = 30", "sluis.toml:26: retention.detail_days is out of range; choose from 31 to 7320"),
+        ("detail_days = 800", "summaries would go before the rows they are made of"),
+    ] {
+        home.edit("sluis.toml", |text| {
+            let (head, tail) = text.split_once("detail_days").unwrap();
+            format!("{head}{days}\n{}", tail.split_once('\n').unwrap().1)
+        });
+        let ran = home.run(&["check"]);
+        assert!(ran.code == 1 && ran.err.contains(expected), "{}", ran.err);
+    }
+    home.edit("sluis.toml", |text| text.replace("detail_days = 800", "detail_days = 400"));
+    assert_eq!(home.minimise("99DE", feed(PUPIL).as_bytes()).code, 0);
+    for arguments in [&["log", "retain", "--dry-run"][..], &["log", "retain"]] {
+        let ran = home.run(arguments);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(ran.out.contains("0 rows, 0 summaries"), "{}", ran.out);
+    }
+    assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
+}
+
+#[test]
+fn a_person_is_named_on_standard_input_and_nowhere_else() {
+    let home = Home::new();
+    assert_eq!(home.minimise("99DE", feed(PUPIL).as_bytes()).code, 0);
+    let erase = |school: &str, by: &str, who: &str| {
+        fs::write(home.path("who"), who).unwrap();
+        let mut command = home.sluis(&["log", "erase", "--school", school, "--by", by]);
+        let ran = Ran::from(command.stdin(fs::File::open(home.path("who")).unwrap()).output().unwrap());
+        assert!(!ran.err.contains("100001") && !ran.out.contains("100001"), "{ran:?}");
+        ran
+    };
+    let ran = erase("99DE", "key", "100001\n");
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.err.contains("1 rows are of a day") && ran.err.contains("tomorrow"), "{}", ran.err);
+    let ran = erase("99DE", "key", "100002");
+    assert_eq!((ran.code, ran.out.as_str()), (0, "0 rows and 0 summaries erased\n"), "{}", ran.err);
+    assert_eq!(erase("99DE", "eckid", "100001").code, 0);
+    assert_eq!(erase("99DE", "pgn", "100001").code, 2, "not a PGN");
+    assert_eq!(erase("99DE", "key", "").code, 2);
+    assert_eq!(erase("99XX", "key", "100001").code, 2);
+    assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
+}
+
+#[test]
+fn an_old_key_of_the_log_is_destroyed_on_record() {
+    let home = Home::new();
+    assert_eq!(home.minimise("99DE", feed(PUPIL).as_bytes()).code, 0);
+    let destroy = |purpose: &str, epoch: &str| {
+        home.run(&["keys", "destroy", "--school", "99DE", "--purpose", purpose, "--epoch", epoch])
+    };
+    assert_eq!(destroy("log", "1").code, 2, "the current one");
+    let ran = home.run(&["keys", "rotate", "--school", "99DE", "--purpose", "log"]);
+    assert!(ran.code == 0 && !ran.err.contains("not on record"), "{}", ran.err);
+    for (purpose, epoch) in
+        [("log", "0"), ("log", "2"), ("log", "3"), ("pseudonym", "1"), ("checkpoint", "1")]
+    {
+        assert_eq!(destroy(purpose, epoch).code, 2, "{purpose} {epoch}");
+    }
+    for expected in ["destroyed", "was gone already"] {
+        let ran = destroy("log", "1");
+        assert!(ran.code == 0 && ran.out.contains(expected), "{ran:?}");
+        assert!(!home.path("keys/99DE.log.1.key").exists());
+    }
+    assert_eq!(home.run(&["check"]).code, 0);
+    assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
+
+    let leaves = home.leaves();
+    let epochs = leaves.iter().filter(|leaf| leaf.kind == LeafKind::KeyEpoch);
+    let mut epochs: Vec<_> = epochs.map(|leaf| (leaf.pseudonym_epoch, leaf.log_epoch, leaf.status)).collect();
+    epochs.sort_unstable();
+    assert_eq!(epochs, [(0, 1, 2), (0, 2, 1), (1, 0, 1)], "each once");
+
+    // While another has the log, nothing is destroyed, and a rotation is left to the next start.
+    let site = Config::load(&home.path("sluis.toml"), &SystemClock).unwrap().log_site();
+    let log = Log::open(site, Arc::new(SystemClock)).unwrap();
+    let ran = home.run(&["keys", "rotate", "--school", "99DE", "--purpose", "log"]);
+    assert!(ran.code == 0 && ran.err.contains("the next start or reload does that"), "{}", ran.err);
+    let ran = destroy("log", "2");
+    assert!(ran.code == 1 && ran.err.contains("another sluis process has the log open"), "{}", ran.err);
+    assert!(home.path("keys/99DE.log.2.key").exists());
+    log.close();
 }

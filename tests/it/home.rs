@@ -78,7 +78,7 @@ impl Home {
 
     /// Runs it to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        patiently(Ran::is_locked_out, || Ran::from(self.sluis(arguments).output().unwrap()))
+        Ran::from(self.sluis(arguments).output().unwrap())
     }
 
     /// Minimises a document for noordzee.
@@ -101,32 +101,12 @@ impl Home {
     }
 }
 
-/// Acts again while the lock of a log is held. A process that another test starts holds what this one has open from its
-/// fork until its exec, so that a lock can outlive the log by a moment.
-pub(crate) fn patiently<T>(locked: impl Fn(&T) -> bool, mut act: impl FnMut() -> T) -> T {
-    for _ in 0..20 {
-        let done = act();
-        if !locked(&done) {
-            return done;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    act()
-}
-
 /// What a command did.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
-}
-
-impl Ran {
-    /// Whether another process had the log.
-    pub(crate) fn is_locked_out(&self) -> bool {
-        self.err.contains("has the log open")
-    }
 }
 
 impl From<Output> for Ran {

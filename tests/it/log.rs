@@ -3,18 +3,15 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
+    sync::{Arc, atomic::Ordering::SeqCst},
 };
 
 use jiff::civil::{Date, date};
 use sluis::{
-    clock::{Clock, day_start_ms},
+    clock::Clock,
     disclosure::{
         Against, Disclosure, Error, FindingKind, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Position,
-        Reader, Report, Row, Site, Subject, VerifyError,
+        Reader, Report, Retention, Row, Site, Subject, VerifyError,
         note::Signer,
         storage::{
             DirStorage,
@@ -25,28 +22,7 @@ use sluis::{
 };
 use zeroize::Zeroizing;
 
-use crate::home::patiently;
-
-/// A clock that stands where it was put, and can be put elsewhere.
-#[derive(Debug)]
-pub(crate) struct Hands(AtomicU64);
-
-impl Hands {
-    /// Eight in the morning of a day.
-    pub(crate) fn at(day: Date) -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(day_start_ms(day) + 8 * 3_600_000)))
-    }
-
-    pub(crate) fn put(&self, day: Date) {
-        self.0.store(day_start_ms(day) + 8 * 3_600_000, SeqCst);
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::from_millisecond(i64::try_from(self.0.load(SeqCst)).unwrap()).unwrap()
-    }
-}
+use crate::world::Hands;
 
 const MONDAY: Date = date(2026, 11, 23);
 
@@ -57,7 +33,12 @@ fn clock() -> Arc<dyn Clock> {
 /// A log with its copy of the checkpoint beside it, and a key that is always the same.
 fn site(dir: &Path) -> Site {
     let signer = Signer::new("sluis.example/log", Zeroizing::new([7; 32])).unwrap();
-    Site { directory: dir.join("data"), copy: dir.join("elsewhere/checkpoint"), signer }
+    Site {
+        directory: dir.join("data"),
+        copy: dir.join("elsewhere/checkpoint"),
+        signer,
+        retention: Retention::default(),
+    }
 }
 
 fn open(dir: &Path) -> Result<Log, Error> {
@@ -65,7 +46,7 @@ fn open(dir: &Path) -> Result<Log, Error> {
 }
 
 fn open_at(dir: &Path, clock: Arc<dyn Clock>) -> Result<Log, Error> {
-    patiently(|log| matches!(log, Err(Error::Locked)), || Log::open(site(dir), Arc::clone(&clock)))
+    Log::open(site(dir), clock)
 }
 
 fn open_faulty(dir: &Path, storage: FaultyStorage<DirStorage>) -> Result<Log, Error> {
@@ -73,10 +54,7 @@ fn open_faulty(dir: &Path, storage: FaultyStorage<DirStorage>) -> Result<Log, Er
 }
 
 fn dir_storage(dir: &Path) -> DirStorage {
-    let held = |storage: &io::Result<_>| {
-        storage.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-    };
-    patiently(held, || DirStorage::open(&site(dir).directory)).unwrap()
+    DirStorage::open(&site(dir).directory).unwrap()
 }
 
 fn leaves(dir: &Path) -> Vec<(Position, Leaf)> {
@@ -489,6 +467,7 @@ fn a_copy_belongs_to_one_log() {
         directory: dir.path().join("other"),
         copy: site(dir.path()).copy,
         signer: Signer::new("sluis.example/other", Zeroizing::new([8; 32])).unwrap(),
+        retention: Retention::default(),
     };
     assert!(matches!(Log::open(other, clock()), Err(Error::ForeignCopy)));
 }

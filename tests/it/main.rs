@@ -13,8 +13,10 @@ mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
 mod properties; // whatever the agreement and the document: only what is named leaves
 mod results; // results go to the school they are of, whole, or not at all
+mod retention; // what falls due goes, what was asked to go goes, and the log still verifies
 mod rows; // files of rows: sealed, found, proven, erased, rolled up
 mod samples; // real messages against the official schemas, where those are present
 mod schemas; // every published schema is loaded
 mod tlog; // checkpoints and tiles, read by code that is not ours
 mod vectors; // pseudonyms, tokens and handles
+mod world; // a clock that can be put on any day

@@ -1,0 +1,398 @@
+//! What the log lets go of, and that it still verifies afterwards.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
+
+use jiff::civil::{Date, date};
+use sluis::disclosure::{
+    Against, Disclosure, Due, Error, FindingKind, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Position,
+    Reader, Report, Retention, Row, Site, Subject, VerifyError, due,
+    note::Signer,
+    rollup::{RollUp, RollUpRow},
+    rowfile::RowFile,
+    storage::{
+        DirStorage,
+        testing::{Failing, FaultyStorage},
+    },
+    verify,
+};
+use zeroize::Zeroizing;
+
+use crate::world::Hands;
+
+/// The day on which each test looks back on the months before it.
+const TODAY: Date = date(2027, 3, 1);
+/// September, October and November are due on that day.
+const SHORT: Retention = Retention { detail_days: 60, rollup_days: 730 };
+/// So are persons who were last seen before December.
+const SHORTER: Retention = Retention { detail_days: 60, rollup_days: 90 };
+/// In everything.
+const STAYS: [u8; 16] = [1; 16];
+/// In everything too.
+const ASKS: [u8; 16] = [2; 16];
+/// In September only.
+const LEAVES: [u8; 16] = [3; 16];
+
+fn site(dir: &Path, retention: Retention) -> Site {
+    let signer = Signer::new("sluis.example/log", Zeroizing::new([7; 32])).unwrap();
+    Site { directory: dir.join("data"), copy: dir.join("elsewhere/checkpoint"), signer, retention }
+}
+
+fn open(dir: &Path, retention: Retention, day: Date) -> Log {
+    Log::open(site(dir, retention), Hands::at(day)).unwrap()
+}
+
+fn quick_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+fn deliver(log: &Log, handles: &[[u8; 16]]) {
+    let mut leaf = Leaf::new(LeafKind::Disclosure);
+    leaf.controller = Leaf::controller_code("99DE", "00");
+    leaf.recipient = Leaf::recipient_code("noordzee");
+    leaf.span_id = [5; 8];
+    let rows = (0..).zip(handles).map(|(number, handle)| {
+        let mut row = Row::new(Subject::Leerling, number);
+        row.handle = *handle;
+        row.released = 1 << handle[0];
+        row
+    });
+    let mut ended = leaf.clone();
+    ended.kind = LeafKind::Outcome;
+    let sent = Outcome { status: OutcomeStatus::Sent, http_status: 200, chunks: 1, bytes: 9 };
+    let _ = log.record_blocking(Disclosure { leaf, rows: rows.collect() }, ()).unwrap();
+    log.note_blocking(ended.with_outcome(sent)).unwrap();
+}
+
+/// Half a school year: two days in each month from September to February, and nothing after that.
+fn half_a_year() -> tempfile::TempDir {
+    let dir = quick_dir();
+    let clock = Hands::at(date(2026, 9, 2));
+    let log = Log::open(site(dir.path(), Retention::default()), Arc::<Hands>::clone(&clock)).unwrap();
+    for month in 0..6 {
+        for day in [2, 9] {
+            clock.put(date(2026, 9, day).saturating_add(jiff::Span::new().months(month)));
+            deliver(&log, if month == 0 { &[ASKS, LEAVES, STAYS, ASKS] } else { &[STAYS, ASKS] });
+        }
+    }
+    log.close();
+    dir
+}
+
+fn check(dir: &Path) -> Result<Report, VerifyError> {
+    let Site { directory, copy, .. } = site(dir, SHORT);
+    verify(&directory, &Against { key: None, copy: Some(copy) }, &mut |_, _| {})
+}
+
+fn finding(dir: &Path) -> (FindingKind, String) {
+    match check(dir) {
+        Err(VerifyError::Tampered(finding)) => {
+            let file = finding.file.strip_prefix(dir.join("data")).unwrap();
+            (finding.kind, file.to_str().unwrap().to_owned())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn files(dir: &Path, folder: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(dir.join("data").join(folder)) else { return Vec::new() };
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn roll_up(dir: &Path, month: &str) -> Vec<RollUpRow> {
+    let file = File::open(dir.join(format!("data/rollup/99DE/{month}.rollup"))).unwrap();
+    RollUp::read(file).unwrap().rows().to_vec()
+}
+
+/// Positions of the rows of a person.
+fn rows_of(dir: &Path, handle: &[u8; 16]) -> Vec<Position> {
+    let mut found = Vec::new();
+    let reader = Reader::open(&dir.join("data")).unwrap();
+    reader.rows("99DE", &(Date::MIN..=Date::MAX), Some(handle), &mut |row| found.push(row.position)).unwrap();
+    found
+}
+
+fn retain(dir: &Path, retention: Retention, day: Date) -> Due {
+    let log = open(dir, retention, day);
+    let gone = log.retain().unwrap();
+    log.close();
+    gone
+}
+
+#[test]
+fn months_that_are_due_become_roll_ups() {
+    let dir = half_a_year();
+    let before = rows_of(dir.path(), &STAYS);
+    let coming = due(&dir.path().join("data"), SHORT, TODAY).unwrap();
+    let gone = retain(dir.path(), SHORT, TODAY);
+    assert_eq!(gone, coming, "a dry run says what goes");
+    let months: Vec<_> = gone.months.iter().map(|due| (due.month.to_string(), due.rows)).collect();
+    assert_eq!(months, [("2026-09".into(), 8), ("2026-10".into(), 4), ("2026-11".into(), 4)]);
+    assert_eq!(files(dir.path(), "rows/99DE").len(), 6, "{:?}", files(dir.path(), "rows/99DE"));
+    assert_eq!(files(dir.path(), "rollup/99DE"), ["2026-09.rollup", "2026-10.rollup", "2026-11.rollup"]);
+
+    let row = |handle: [u8; 16], count| RollUpRow {
+        handle,
+        recipient: Leaf::recipient_code("noordzee"),
+        agreement: [0; 8],
+        first: date(2026, 9, 2),
+        last: date(2026, 9, 9),
+        count,
+        released: 1 << handle[0],
+        withheld: 0,
+    };
+    assert_eq!(roll_up(dir.path(), "2026-09"), [row(STAYS, 2), row(ASKS, 4), row(LEAVES, 2)]);
+    let report = check(dir.path()).unwrap();
+    assert_eq!((report.rows, report.erased, report.summaries, report.seals), (12, 16, 7, 12));
+    assert_eq!(rows_of(dir.path(), &STAYS), before[6..], "what is not due is as it was");
+
+    // Once is enough.
+    let again = retain(dir.path(), SHORT, TODAY);
+    assert_eq!(again, Due::default());
+    assert_eq!(check(dir.path()).unwrap().leaves, report.leaves + 1, "that it was opened, and nothing else");
+}
+
+#[test]
+fn persons_who_have_long_gone_leave_the_roll_ups() {
+    let dir = half_a_year();
+    retain(dir.path(), SHORT, TODAY);
+    let coming = due(&dir.path().join("data"), SHORTER, TODAY).unwrap();
+    let gone = retain(dir.path(), SHORTER, TODAY);
+    assert_eq!((gone.summaries, gone.months.len()), (1, 0), "those who are in newer rows stay");
+    assert_eq!(gone, coming);
+    let handles: Vec<_> = roll_up(dir.path(), "2026-09").iter().map(|row| row.handle).collect();
+    assert_eq!(handles, [STAYS, ASKS]);
+    assert_eq!(check(dir.path()).unwrap().summaries, 6);
+
+    // Years later nothing is left of anyone, and all of it is accounted for.
+    let gone = retain(dir.path(), SHORT, date(2029, 6, 1));
+    assert_eq!(gone.months.len(), 3);
+    assert_eq!(files(dir.path(), "rows/99DE"), [""; 0]);
+    assert_eq!(files(dir.path(), "rollup/99DE"), [""; 0]);
+    let report = check(dir.path()).unwrap();
+    assert_eq!((report.rows, report.erased, report.summaries), (0, 28, 0));
+}
+
+#[test]
+fn one_person_goes_and_the_others_stay() {
+    let dir = half_a_year();
+    retain(dir.path(), SHORT, TODAY);
+    let before = rows_of(dir.path(), &STAYS);
+    let log = open(dir.path(), SHORT, TODAY);
+    let erased = log.erase_person("99DE", vec![ASKS, [9; 16]]).unwrap();
+    assert_eq!((erased.days, erased.rows, erased.summaries, erased.unsealed), (6, 6, 3, 0));
+    log.close();
+    assert_eq!(rows_of(dir.path(), &ASKS), []);
+    assert_eq!(rows_of(dir.path(), &STAYS), before);
+    let handles: Vec<_> = roll_up(dir.path(), "2026-09").iter().map(|row| row.handle).collect();
+    assert_eq!(handles, [STAYS, LEAVES]);
+    let report = check(dir.path()).unwrap();
+    assert_eq!((report.rows, report.erased, report.summaries), (6, 22, 4));
+    for folder in ["rows/99DE", "rollup/99DE"] {
+        for name in files(dir.path(), folder) {
+            let bytes = fs::read(dir.path().join("data").join(folder).join(&name)).unwrap();
+            assert!(!bytes.windows(16).any(|window| window == ASKS), "{name}");
+        }
+    }
+    // What is left falls due in its turn.
+    let gone = retain(dir.path(), SHORT, date(2027, 8, 1));
+    assert_eq!(gone.months.iter().map(|due| due.rows).sum::<u64>(), 6);
+    assert_eq!(roll_up(dir.path(), "2027-01").len(), 1);
+    let report = check(dir.path()).unwrap();
+    assert_eq!((report.rows, report.erased), (0, 28));
+}
+
+/// The write-ahead log is not written anew; what is in it goes once its day is sealed.
+#[test]
+fn rows_of_today_are_counted_and_go_tomorrow() {
+    let dir = half_a_year();
+    let clock = Hands::at(TODAY);
+    let log = Log::open(site(dir.path(), Retention::default()), Arc::<Hands>::clone(&clock)).unwrap();
+    deliver(&log, &[ASKS, STAYS]);
+    let erased = log.erase_person("99DE", vec![ASKS]).unwrap();
+    assert_eq!((erased.rows, erased.unsealed), (14, 1));
+    log.close();
+    check(dir.path()).unwrap();
+    let log = open(dir.path(), Retention::default(), TODAY.tomorrow().unwrap());
+    let erased = log.erase_person("99DE", vec![ASKS]).unwrap();
+    assert_eq!((erased.rows, erased.unsealed), (1, 0));
+    log.close();
+    assert_eq!(rows_of(dir.path(), &ASKS), []);
+    check(dir.path()).unwrap();
+}
+
+/// A gateway that was idle for months has its last day in the write-ahead log until something is recorded again.
+#[test]
+fn a_month_that_is_not_sealed_to_its_end_waits() {
+    let dir = quick_dir();
+    let clock = Hands::at(date(2026, 11, 2));
+    let log = Log::open(site(dir.path(), SHORT), Arc::<Hands>::clone(&clock)).unwrap();
+    deliver(&log, &[STAYS]);
+    clock.put(date(2026, 11, 9));
+    deliver(&log, &[STAYS]);
+    // Waits until the first day is sealed.
+    log.retain().unwrap();
+    clock.put(TODAY);
+    assert_eq!(log.retain().unwrap(), Due::default());
+    log.close();
+    assert_eq!(files(dir.path(), "rows/99DE"), ["2026-11-02.rows"]);
+    let gone = retain(dir.path(), SHORT, TODAY);
+    assert_eq!(gone.months.iter().map(|due| due.rows).collect::<Vec<_>>(), [2]);
+    assert_eq!(roll_up(dir.path(), "2026-11")[0].count, 2);
+    check(dir.path()).unwrap();
+}
+
+fn erase_behind_its_back(dir: &Path, name: &str, handle: &[u8; 16]) {
+    let path = dir.join("data").join(name);
+    let mut file = RowFile::open(File::open(&path).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    assert_eq!(file.erase(handle, &mut bytes).unwrap(), 1);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn an_erasure_that_is_not_on_record_is_found() {
+    let dir = half_a_year();
+    let name = "rows/99DE/2026-12-02.rows";
+    let log = open(dir.path(), SHORT, TODAY);
+    log.retain().unwrap();
+    log.erase_person("99DE", vec![ASKS]).unwrap();
+    log.close();
+    check(dir.path()).unwrap();
+    erase_behind_its_back(dir.path(), name, &STAYS);
+    assert_eq!(finding(dir.path()), (FindingKind::Altered, name.into()));
+}
+
+/// Whoever takes something away or changes it, and then waits until it is due, does not get it covered.
+#[test]
+fn what_was_tampered_with_is_not_erased_as_if_it_were_due() {
+    let name = "rows/99DE/2026-10-02.rows";
+    let flip = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[100] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    let removed: (&dyn Fn(&Path), _) = (&|path| fs::remove_file(path).unwrap(), FindingKind::Missing);
+    for (act, kind) in [removed, (&flip, FindingKind::Altered)] {
+        let dir = half_a_year();
+        act(&dir.path().join("data").join(name));
+        let log = open(dir.path(), SHORT, TODAY);
+        assert!(matches!(log.retain(), Err(Error::Damaged { file, .. }) if file == name));
+        log.close();
+        assert_eq!(
+            files(dir.path(), "rollup/99DE"),
+            ["2026-09.rollup", "2026-11.rollup"],
+            "the rest is done"
+        );
+        assert_eq!(finding(dir.path()), (kind, name.into()));
+    }
+}
+
+#[test]
+fn roll_ups_are_held_against_the_log() {
+    let dir = half_a_year();
+    retain(dir.path(), SHORT, TODAY);
+    let path = dir.path().join("data/rollup/99DE/2026-09.rollup");
+    let first = fs::read(&path).unwrap();
+    let log = open(dir.path(), SHORT, TODAY);
+    log.erase_person("99DE", vec![ASKS]).unwrap();
+    log.close();
+    let newest = fs::read(&path).unwrap();
+    let name = || "rollup/99DE/2026-09.rollup".to_owned();
+    let mut altered = newest.clone();
+    altered[120] ^= 1;
+    for bytes in [&first, &altered] {
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(finding(dir.path()), (FindingKind::Altered, name()));
+    }
+    fs::remove_file(&path).unwrap();
+    assert_eq!(finding(dir.path()), (FindingKind::Missing, name()));
+    fs::write(&path, &newest).unwrap();
+    for foreign in ["rollup/99DE/2026-12.rollup", "rollup/99DE/briefje", "rollup/99XX/2026-09.rollup"] {
+        let path = dir.path().join("data").join(foreign);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &newest).unwrap();
+        assert_eq!(finding(dir.path()), (FindingKind::Foreign, foreign.into()));
+        fs::remove_file(path).unwrap();
+    }
+    check(dir.path()).unwrap();
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() {
+            copy_tree(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+/// What a log holds once all is done: names of files, and the rows of roll-ups.
+fn holds(dir: &Path) -> (Vec<String>, Vec<Vec<RollUpRow>>, Vec<Position>) {
+    let rollups = files(dir, "rollup/99DE");
+    let rollups = rollups.iter().map(|name| roll_up(dir, name.strip_suffix(".rollup").unwrap()));
+    (files(dir, "rows/99DE"), rollups.collect(), rows_of(dir, &STAYS))
+}
+
+/// The disk fails at every step of an act in turn. The next start goes on where it ended, and comes out at the same.
+fn crash_at_every_step(before: &Path, retention: Retention, act: &dyn Fn(&Log) -> Result<(), Error>) {
+    let run = |dir: &Path, storage: FaultyStorage<DirStorage>| {
+        let log = Log::open_on(Arc::new(storage), site(dir, retention), Hands::at(TODAY));
+        if let Ok(log) = log {
+            let _ = act(&log);
+            log.close();
+        }
+    };
+    let copy = || {
+        let dir = quick_dir();
+        copy_tree(before, dir.path());
+        let storage = DirStorage::open(&dir.path().join("data")).unwrap();
+        (dir, storage)
+    };
+    let (whole, storage) = copy();
+    let storage = FaultyStorage::counting(storage);
+    let steps = storage.steps();
+    run(whole.path(), storage);
+    check(whole.path()).unwrap();
+    let steps = steps.load(SeqCst);
+    assert!(steps > 20, "{steps} steps");
+    for failing in [Failing::Half, Failing::NotPersisted, Failing::Persisted] {
+        for at in 0..steps {
+            let (dir, storage) = copy();
+            let error = std::io::ErrorKind::StorageFull;
+            run(dir.path(), FaultyStorage::new(storage, at, failing, error));
+            // Whatever a torn end of the write-ahead log may look like, files of rows and roll-ups are in order.
+            if let Err(VerifyError::Tampered(finding)) = check(dir.path()) {
+                let file = finding.file.display().to_string();
+                let of_rows = file.contains("/rows/") || file.contains("/rollup/");
+                assert!(!of_rows, "{failing:?} at step {at}: {finding}");
+            }
+            let log = open(dir.path(), retention, TODAY);
+            act(&log).unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}"));
+            log.close();
+            check(dir.path()).unwrap_or_else(|error| panic!("{failing:?} at step {at}: {error}"));
+            assert_eq!(holds(dir.path()), holds(whole.path()), "{failing:?} at step {at}");
+        }
+    }
+}
+
+#[test]
+fn a_crash_in_retention_loses_nothing_that_is_not_due() {
+    let dir = half_a_year();
+    crash_at_every_step(dir.path(), SHORTER, &|log| log.retain().map(drop));
+}
+
+#[test]
+fn a_crash_in_an_erasure_is_made_good_by_the_next() {
+    let dir = half_a_year();
+    retain(dir.path(), SHORT, TODAY);
+    crash_at_every_step(dir.path(), SHORT, &|log| log.erase_person("99DE", vec![ASKS]).map(drop));
+}
