@@ -52,6 +52,7 @@ fn main() {
         directory: dir.path().join("data"),
         copy: dir.path().join("checkpoint"),
         signer: Signer::new("sluis.example/night", Zeroizing::new([1; 32])).unwrap(),
+        earlier: Vec::new(),
         retention: Retention::default(),
     };
     let log = Log::open(site, Arc::<Hands>::clone(&clock)).unwrap();

@@ -27,7 +27,7 @@ use crate::{config::Config, disclosure::Reader};
 pub use correction::{Holder, Holds, Worklist};
 pub use leak::{Affected, Leak};
 pub use parties::{Ended, Fields, Party, SchoolName, Under};
-pub use person::{Delivered, Inzage};
+pub use person::{Delivered, Inzage, Summarised};
 pub use reading::Reading;
 pub use received::{FieldCount, Received, SchoolReceived};
 pub use subject::{Given, Person, Unresolved, Who};

@@ -14,6 +14,7 @@ mod progress;
 mod report;
 mod retention;
 mod serve;
+mod who;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 

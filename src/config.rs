@@ -200,11 +200,13 @@ impl Config {
 
     /// Where the log lives, and who signs for it.
     pub fn log_site(&self) -> disclosure::Site {
-        let (_, seed) = self.keys.current(NO_SCHOOL, Purpose::Checkpoint).expect("loading makes sure of it");
+        let seeds = self.keys.all(NO_SCHOOL, Purpose::Checkpoint);
+        let mut signers = seeds.map(|(_, seed)| seed.signer(&self.origin).expect("loading checks the name"));
         disclosure::Site {
             directory: self.data.clone(),
             copy: self.checkpoint_copy.clone(),
-            signer: seed.signer(&self.origin).expect("loading checks the name"),
+            signer: signers.next().expect("loading makes sure of it"),
+            earlier: signers.map(|signer| signer.verifier().clone()).collect(),
             retention: self.retention,
         }
     }

@@ -13,7 +13,10 @@ use uuid::Uuid;
 use super::{Answers, Ended, Fields, Party, Person, SchoolName, Under};
 use crate::{
     clock::day_of,
-    disclosure::{Leaf, LeafKind, OutcomeStatus, Position, Row, Wanted},
+    disclosure::{
+        Leaf, LeafKind, OutcomeStatus, Position, Row, Wanted,
+        rollup::{About, RollUpRow},
+    },
 };
 
 /// What went where about one person.
@@ -25,6 +28,32 @@ pub struct Inzage {
     pub handles: Vec<(Option<u16>, String)>,
     /// By position in the log.
     pub deliveries: Vec<Delivered>,
+    /// What is left of the months whose rows have gone by the retention rule.
+    pub summaries: Vec<Summarised>,
+}
+
+/// Deliveries of one month of which only the sum is kept.
+#[derive(Debug, Serialize)]
+pub struct Summarised {
+    /// The first day.
+    pub first: Date,
+    /// The last day.
+    pub last: Date,
+    /// Who received it; for results, who sent them.
+    pub recipient: Party,
+    /// Results, from recipient to school.
+    pub results: bool,
+    /// First bytes of the SHA-256 of the agreement, in hexadecimal.
+    pub agreement: String,
+    /// How many times something of the person was in a delivery.
+    pub count: u32,
+    /// Names of the fields that left.
+    pub released: Vec<&'static str>,
+    /// Names of the fields that were present and stayed.
+    pub withheld: Vec<&'static str>,
+    /// The masks, and what their bits mean.
+    #[serde(skip)]
+    pub masks: (Fields, u64, u64),
 }
 
 /// What one delivery held of the person.
@@ -93,8 +122,34 @@ impl Answers<'_> {
             delivery.released = fields.names(released);
             delivery.withheld = fields.names(withheld);
         }
+        let mut summaries = Vec::new();
+        for handle in person.distinct() {
+            let rows = self.reader.summaries(brin, &handle)?;
+            let within = rows.iter().filter(|row| row.first <= *days.end() && row.last >= *days.start());
+            summaries.extend(within.map(|row| self.summarised(row)));
+        }
+        summaries.sort_by(|one, other| (one.first, &one.recipient).cmp(&(other.first, &other.recipient)));
         let handles = person.handles.iter().map(|(epoch, handle)| (*epoch, hex::encode(handle))).collect();
-        Ok(Inzage { school: self.school(brin), handles, deliveries })
+        Ok(Inzage { school: self.school(brin), handles, deliveries, summaries })
+    }
+
+    fn summarised(&self, row: &RollUpRow) -> Summarised {
+        let fields = match row.about {
+            About::Leerkracht => Fields::Leerkracht,
+            About::Leerling => Fields::Leerling,
+            About::Results => Fields::Results,
+        };
+        Summarised {
+            first: row.first,
+            last: row.last,
+            recipient: self.party(&row.recipient),
+            results: row.about == About::Results,
+            agreement: hex::encode(row.agreement),
+            count: row.count,
+            released: fields.names(row.released),
+            withheld: fields.names(row.withheld),
+            masks: (fields, row.released, row.withheld),
+        }
     }
 
     fn delivered(&self, position: Position, leaf: &Leaf, row: &Row) -> Delivered {

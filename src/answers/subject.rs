@@ -270,7 +270,7 @@ impl Answers<'_> {
 
 impl Person {
     /// The handles alone, each once.
-    pub(super) fn distinct(&self) -> HashSet<Handle> {
+    pub fn distinct(&self) -> HashSet<Handle> {
         self.handles.iter().map(|&(_, handle)| handle).collect()
     }
 }

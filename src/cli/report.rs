@@ -1,34 +1,25 @@
 //! `sluis report`: what the log answers, for an FG and for whom it is about. In Dutch: these are read by parents.
-//!
-//! Identifiers come in on standard input alone: what stands on a command line is seen by all who are on the machine.
 
 mod text;
 
-use std::{
-    io::{self, Read},
-    ops::RangeInclusive,
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{io, ops::RangeInclusive, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::civil::Date;
 use serde::Serialize;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
-use super::{ConfigFile, FAILED, USAGE};
+use super::{
+    ConfigFile, FAILED, USAGE,
+    who::{WhoArguments, find_school, standard_input, usage},
+};
 use crate::{
-    answers::{ALWAYS, Answers, Given, Person, Reading, Unresolved, Who, evidence::EvidenceError},
-    catalogue,
+    answers::{ALWAYS, Answers, Reading, evidence::EvidenceError},
     clock::Clock,
-    config::{Config, Recipient, School},
+    config::{Config, Recipient},
     disclosure::{self, Log},
 };
 
-/// The longest identifier that is read.
-const LONGEST: u64 = 4096;
 /// The longest list of pseudonyms that is read.
 const LONGEST_LIST: u64 = 64 * 1024 * 1024;
 
@@ -78,37 +69,6 @@ pub(super) enum Command {
         #[command(flatten)]
         format: Format,
     },
-}
-
-/// The person, whose identifier is read from standard input.
-#[derive(Args)]
-pub(super) struct WhoArguments {
-    #[command(flatten)]
-    config: ConfigFile,
-    /// BRIN of the school
-    #[arg(long, value_name = "BRIN")]
-    school: String,
-    /// What stands on standard input
-    #[arg(long, value_enum)]
-    by: By,
-    /// It is a teacher's
-    #[arg(long)]
-    leerkracht: bool,
-    /// A feed of the school, to look the person up in
-    #[arg(long, value_name = "FILE")]
-    feed: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum By {
-    /// An ECK iD, of the feed or of a recipient
-    Eckid,
-    /// What stands for the person in the log, in hexadecimal
-    Handle,
-    /// The key of the pupil administration
-    Key,
-    /// BSN or onderwijsnummer
-    Pgn,
 }
 
 #[derive(Args)]
@@ -217,55 +177,6 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
     }
 }
 
-/// Who is asked about, read before anything is put on record.
-struct Asked {
-    config: Config,
-    identifier: Zeroizing<String>,
-}
-
-impl WhoArguments {
-    fn read(&self, clock: &Arc<dyn Clock>) -> Result<Asked, ExitCode> {
-        let config = self.config.load(clock.as_ref())?;
-        let text = standard_input(LONGEST)?;
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        match (lines.next(), lines.next()) {
-            (Some(line), None) => Ok(Asked { config, identifier: Zeroizing::new(line.to_owned()) }),
-            _ => Err(usage("give one identifier on standard input, and nothing else")),
-        }
-    }
-}
-
-impl Asked {
-    fn resolve(
-        &self,
-        answers: &Answers<'_>,
-        school: &School,
-        who: &WhoArguments,
-    ) -> Result<Person, ExitCode> {
-        let given = self.identifier.clone();
-        let given = match who.by {
-            By::Eckid => Given::EckId(given),
-            By::Handle => {
-                let mut handle = [0; 16];
-                hex::decode_to_slice(given.as_bytes(), &mut handle)
-                    .map_err(|_| usage("what was given is not of the form that --by says"))?;
-                Given::Handle(handle)
-            }
-            By::Key => Given::Key(given),
-            By::Pgn => Given::Pgn(given),
-        };
-        let person = if who.leerkracht { catalogue::Person::Leerkracht } else { catalogue::Person::Leerling };
-        let asked = Who { school, person, given, feed: who.feed.as_deref() };
-        answers.resolve(&asked).map_err(|error| {
-            eprintln!("{error}");
-            ExitCode::from(match error {
-                Unresolved::NotGivenOut | Unresolved::NotInFeed => FAILED,
-                _ => USAGE,
-            })
-        })
-    }
-}
-
 impl Format {
     fn print<T: Serialize>(
         &self,
@@ -334,30 +245,8 @@ pub(super) fn unreadable(error: &io::Error) -> ExitCode {
     ExitCode::from(FAILED)
 }
 
-fn usage(what: &str) -> ExitCode {
-    eprintln!("{what}");
-    ExitCode::from(USAGE)
-}
-
-pub(super) fn find_school<'c>(config: &'c Config, brin: &str) -> Result<&'c Arc<School>, ExitCode> {
-    let known = || config.schools.iter().map(|school| school.brin.as_str()).collect::<Vec<_>>().join(", ");
-    let unknown = || usage(&format!("--school: not configured; there is {}", known()));
-    config.school(brin).ok_or_else(unknown)
-}
-
 fn find_recipient<'c>(config: &'c Config, id: &str) -> Result<&'c Arc<Recipient>, ExitCode> {
     let known = || config.recipients.iter().map(|known| known.id.as_str()).collect::<Vec<_>>().join(", ");
     let unknown = || usage(&format!("--recipient: not configured; there is {}", known()));
     config.recipient(id).ok_or_else(unknown)
-}
-
-/// Reads standard input whole. What is in it is never shown.
-fn standard_input(limit: u64) -> Result<Zeroizing<String>, ExitCode> {
-    let mut text = Zeroizing::new(String::new());
-    let read = io::stdin().lock().take(limit + 1).read_to_string(&mut text);
-    match read {
-        Ok(read) if read as u64 <= limit => Ok(text),
-        Ok(_) => Err(usage("standard input: too long")),
-        Err(error) => Err(usage(&format!("standard input cannot be read ({})", error.kind()))),
-    }
 }

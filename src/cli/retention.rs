@@ -1,21 +1,16 @@
 //! `sluis log retain` and `sluis log erase`: what the log lets go of.
 
-use std::{
-    io::{self, Read},
-    process::ExitCode,
-    sync::Arc,
+use std::{process::ExitCode, sync::Arc};
+
+use super::{
+    ConfigFile, FAILED,
+    who::{WhoArguments, find_school},
 };
-
-use clap::ValueEnum;
-use zeroize::Zeroizing;
-
-use super::{ConfigFile, FAILED, USAGE};
 use crate::{
+    answers::Answers,
     clock::Clock,
     config::Config,
     disclosure::{self, Due, Log, due},
-    keys::Purpose,
-    pseudonym::{EckId, Identity, KeyKind, LogKeys, Pgn, PupilKey},
 };
 
 #[derive(clap::Args)]
@@ -30,23 +25,7 @@ pub(super) struct Retain {
 #[derive(clap::Args)]
 pub(super) struct Erase {
     #[command(flatten)]
-    config: ConfigFile,
-    /// BRIN of the school of the pupil
-    #[arg(long, value_name = "BRIN")]
-    school: String,
-    /// What the identifier on standard input is: what the school's pseudonyms are made from (`identity`)
-    #[arg(long, value_enum)]
-    by: By,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum By {
-    /// The pupil's ECK iD
-    Eckid,
-    /// The pupil's key in the pupil administration
-    Key,
-    /// BSN or onderwijsnummer
-    Pgn,
+    who: WhoArguments,
 }
 
 pub(super) fn retain(arguments: &Retain, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
@@ -72,20 +51,15 @@ fn say(due: &Due, word: &str) {
 }
 
 pub(super) fn erase(arguments: &Erase, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
-    let config = arguments.config.load(clock.as_ref())?;
-    let brin = arguments.school.as_str();
-    if config.school(brin).is_none() {
-        let known: Vec<_> = config.schools.iter().map(|school| school.brin.as_str()).collect();
-        eprintln!("--school: {brin} is not configured; there is {}", known.join(", "));
-        return Err(ExitCode::from(USAGE));
-    }
-    let identity = identity(arguments.by)?;
-    let keys = config.keys.all(brin, Purpose::Log);
-    let handles = keys.map(|(epoch, key)| LogKeys::new(key, epoch, brin).subject_handle(&identity)).collect();
-    let log = open(&config, clock)?;
-    let erased = log.erase_person(brin, handles);
+    let asked = arguments.who.read(clock)?;
+    let config = &asked.config;
+    let school = find_school(config, &arguments.who.school)?;
+    let answers = Answers::open(config).map_err(|error| failed(config, &disclosure::Error::Open(error)))?;
+    let person = asked.resolve(&answers, school, &arguments.who)?;
+    let log = open(config, clock)?;
+    let erased = log.erase_person(&school.brin, person.distinct().into_iter().collect());
     log.close();
-    let erased = erased.map_err(|error| failed(&config, &error))?;
+    let erased = erased.map_err(|error| failed(config, &error))?;
     println!("{} rows and {} summaries erased", erased.rows, erased.summaries);
     if erased.unsealed > 0 {
         let rows = erased.unsealed;
@@ -95,22 +69,6 @@ pub(super) fn erase(arguments: &Erase, clock: &Arc<dyn Clock>) -> Result<(), Exi
         return Err(ExitCode::from(FAILED));
     }
     Ok(())
-}
-
-/// Who it is about. Of what cannot be read nothing is shown.
-fn identity(by: By) -> Result<Identity, ExitCode> {
-    let mut text = Zeroizing::new(String::with_capacity(1024));
-    let read = io::stdin().lock().take(1024).read_to_string(&mut text).ok();
-    let text = read.map(|_| text.trim());
-    let identity = text.and_then(|text| match by {
-        By::Eckid => EckId::parse(text).ok().map(Identity::EckId),
-        By::Key => PupilKey::parse(text).ok().map(|key| Identity::LasKey(KeyKind::Leerling, key)),
-        By::Pgn => Pgn::parse(text).ok().map(Identity::Pgn),
-    });
-    identity.ok_or_else(|| {
-        eprintln!("standard input: no identifier of the kind that --by says; give one, and nothing else");
-        ExitCode::from(USAGE)
-    })
 }
 
 fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Log, ExitCode> {

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Recorded, merkle,
-    note::Signer,
+    note::{Signer, Verifier},
     publish::Publisher,
     record::{Leaf, LeafKind, Position, Row},
     recover::{Found, Segment, recover},
@@ -52,6 +52,8 @@ pub struct Site {
     pub copy: PathBuf,
     /// Signs its checkpoints; its name is that of the log.
     pub signer: Signer,
+    /// Keys that signed for it before: what they signed last is still believed when it is opened.
+    pub earlier: Vec<Verifier>,
     /// How long it keeps what it holds of persons.
     pub retention: Retention,
 }

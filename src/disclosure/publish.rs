@@ -30,29 +30,26 @@ pub(super) struct Publisher {
     /// What stands in the second place, as far as we know.
     copy: Option<Vec<u8>>,
     checkpoint: Option<Checkpoint>,
+    /// The public key, where another or none lies beside the checkpoint.
+    key: Option<Vec<u8>>,
 }
 
 impl Publisher {
     /// Goes on after the last checkpoint, which is given too.
     pub(super) fn open(storage: &dyn Storage, site: &Site) -> Result<(Self, Option<Checkpoint>), Error> {
         let damaged = |file: &str| Error::Damaged { file: file.into(), offset: 0 };
-        let verifiers = std::slice::from_ref(site.signer.verifier());
+        let verifiers: Vec<_> = site.earlier.iter().chain([site.signer.verifier()]).cloned().collect();
         let note = match read_small(storage, "checkpoint", CHECKPOINT_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(damaged("checkpoint")),
             read => read.map_err(Error::Open)?,
         };
         let last = match note {
             None => None,
-            Some(note) => Some(Checkpoint::open(&note, verifiers).map_err(|_| damaged("checkpoint"))?),
+            Some(note) => Some(Checkpoint::open(&note, &verifiers).map_err(|_| damaged("checkpoint"))?),
         };
-        // For whoever verifies the log later; keeping another copy of it is up to them.
-        let key = format!("{}\n", site.signer.verifier());
-        if read_small(storage, PUBLIC_KEY, CHECKPOINT_BYTES).map_err(Error::Open)?.as_deref()
-            != Some(key.as_bytes())
-        {
-            let written = storage.put(&[(PUBLIC_KEY.into(), key.into_bytes())]);
-            written.map_err(|error| Error::Write(error.kind()))?;
-        }
+        let key = format!("{}\n", site.signer.verifier()).into_bytes();
+        let known = read_small(storage, PUBLIC_KEY, CHECKPOINT_BYTES).map_err(Error::Open)?;
+        let key = (known.as_ref() != Some(&key)).then_some(key);
         let size = last.as_ref().map_or(0, |checkpoint| checkpoint.size);
         let tiles = TileWriter::resume(size, |name| read_tile(storage, name)).map_err(|_| damaged("tile"))?;
         if last.as_ref().is_some_and(|checkpoint| tiles.tree().root() != checkpoint.root) {
@@ -61,9 +58,9 @@ impl Publisher {
         let copy = read_copy(site).map_err(Error::Open)?;
         let checkpoint = match &copy {
             None => None,
-            Some(note) => Some(Checkpoint::open(note, verifiers).map_err(|_| Error::ForeignCopy)?),
+            Some(note) => Some(Checkpoint::open(note, &verifiers).map_err(|_| Error::ForeignCopy)?),
         };
-        Ok((Self { tiles, copy, checkpoint }, last))
+        Ok((Self { tiles, copy, checkpoint, key }, last))
     }
 
     /// The checkpoint in the second place, as it was when the log was opened.
@@ -97,8 +94,8 @@ impl Publisher {
     /// the write-ahead log reaches further than either.
     pub(super) fn publish(&mut self, storage: &dyn Storage, site: &Site, tree: &Tree) -> io::Result<()> {
         debug_assert_eq!(tree.size(), self.tiles.size());
-        let files = self.tiles.checkpoint();
-        storage.put(&files.files)?;
+        let tiles = self.tiles.checkpoint();
+        storage.put(&tiles.files)?;
         let checkpoint = Checkpoint {
             origin: site.signer.verifier().name().to_owned(),
             size: tree.size(),
@@ -113,9 +110,12 @@ impl Publisher {
             fs::create_dir_all(folder)?;
         }
         replace(&site.copy, &note)?;
-        storage.put(&[("checkpoint".into(), note.clone())])?;
+        // For whoever verifies the log later; keeping another copy of the key is up to them.
+        let key = self.key.take().map(|key| (PUBLIC_KEY.to_owned(), key));
+        let files: Vec<_> = key.into_iter().chain([("checkpoint".to_owned(), note.clone())]).collect();
+        storage.put(&files)?;
         self.copy = Some(note);
-        files.superseded.iter().try_for_each(|folder| storage.remove(folder))
+        tiles.superseded.iter().try_for_each(|folder| storage.remove(folder))
     }
 }
 

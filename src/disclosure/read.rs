@@ -19,7 +19,9 @@ use super::{
     proof::TlogProof,
     publish::{CHECKPOINT_BYTES, read_tile},
     record::{Leaf, Position},
-    rowfile::{Located, RowFile},
+    retain::month_of_roll_up,
+    rollup::{Month, RollUp, RollUpRow},
+    rowfile::{Handle, Located, RowFile},
     seal::row_file_name,
     storage::{DirStorage, Source, Storage, read_small},
     tile::TileReader,
@@ -328,6 +330,25 @@ impl Reader {
             }
             Ok(())
         })
+    }
+
+    /// What is left of one person in the months of a school whose rows have gone, by month.
+    ///
+    /// # Errors
+    ///
+    /// When a summary cannot be read.
+    pub fn summaries(&self, brin: &str, handle: &Handle) -> io::Result<Vec<RollUpRow>> {
+        // Between the summary of a month and the end of its rows, both are there: then the rows tell more.
+        let with_rows: BTreeSet<Month> = self.sealed_days(brin)?.into_iter().map(Month::of).collect();
+        let mut found = Vec::new();
+        for name in self.storage.list(&format!("rollup/{brin}"))? {
+            if month_of_roll_up(&name).is_some_and(|month| !with_rows.contains(&month)) {
+                let source = self.storage.open(&format!("rollup/{brin}/{name}"))?;
+                let month = RollUp::read(source).map_err(|_| invalid())?;
+                found.extend_from_slice(month.find(handle));
+            }
+        }
+        Ok(found)
     }
 
     /// Shows each frame of the write-ahead log, as far as it is whole.

@@ -1,6 +1,6 @@
 //! What is left of the rows of a month once they are gone: `rollup/<BRIN>/<yyyy-mm>.rollup`.
 //!
-//! One row for each person, recipient and agreement says how often and between which days something of the person was
+//! One row for each person, recipient, agreement and direction says how often and between which days something of the person was
 //! in a delivery, and which fields left or stayed. A root over the rows goes into the log, salted as that of a chunk
 //! is, so that it says nothing once the file is gone. Numbers are little-endian.
 //!
@@ -14,13 +14,14 @@
 //!
 //! | row | bytes | |
 //! |---|---|---|
-//! | 0 | 16, 12, 8 | subject handle, recipient code, first bytes of the agreement's SHA-256 |
+//! | 0 | 16, 12, 7 | subject handle, recipient code, first bytes of the agreement's SHA-256 |
+//! | 35 | 1 | what the masks are about: 1 a pupil, 2 a teacher, 3 results of a pupil |
 //! | 36 | 4, 4, 4 | first day and last day as yyyymmdd, number of rows summarised |
 //! | 48 | 8, 8 | union of their released and withheld masks |
 //!
-//! A month of a school is small and read whole; how one takes the place of another is told in `retain`. Whatever changes it makes a new file, with a new root under a new salt:
-//! under the old one the root that is already in the log would confirm a guess at a row that was taken out. So salts
-//! have to be random and never the same twice.
+//! A month of a school is small and read whole; how one takes the place of another is told in `retain`. Whatever changes
+//! it makes a new file, with a new root under a new salt: under the old one the root that is already in the log would
+//! confirm a guess at a row that was taken out. So salts have to be random and never the same twice.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -34,7 +35,7 @@ pub use super::calendar::Month;
 use super::{
     calendar::{day_number, day_of_number},
     merkle::{self, Hash},
-    record::{Leaf, Row},
+    record::{Leaf, Row, Subject},
     rowfile::Handle,
 };
 use crate::keys::is_brin;
@@ -45,16 +46,44 @@ pub struct Source {
     /// See [`Leaf::recipient_code`].
     pub recipient: [u8; 12],
     /// The first bytes of the agreement's SHA-256.
-    pub agreement: [u8; 8],
+    pub agreement: [u8; 7],
+    /// Whether it is about results, from recipient to school.
+    pub inbound: bool,
     /// The day.
     pub day: Date,
+}
+
+/// What the masks of a summary are about: their bits mean something else for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum About {
+    /// A teacher.
+    Leerkracht = 2,
+    /// A pupil.
+    Leerling = 1,
+    /// Results of a pupil.
+    Results = 3,
+}
+
+impl About {
+    fn of(inbound: bool, subject: Subject) -> Self {
+        match subject {
+            _ if inbound => Self::Results,
+            Subject::Leerkracht => Self::Leerkracht,
+            Subject::Leerling => Self::Leerling,
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Leerling, Self::Leerkracht, Self::Results].into_iter().find(|&known| known as u8 == byte)
+    }
 }
 
 impl Source {
     /// Of a leaf, and the day it counts for.
     pub fn new(leaf: &Leaf, day: Date) -> Self {
         let agreement = *leaf.agreement.first_chunk().expect("a hash is longer");
-        Self { recipient: leaf.recipient, agreement, day }
+        Self { recipient: leaf.recipient, agreement, inbound: leaf.flags & Leaf::INBOUND != 0, day }
     }
 }
 
@@ -66,7 +95,9 @@ pub struct RollUpRow {
     /// See [`Leaf::recipient_code`].
     pub recipient: [u8; 12],
     /// The first bytes of the agreement's SHA-256.
-    pub agreement: [u8; 8],
+    pub agreement: [u8; 7],
+    /// What the masks are about.
+    pub about: About,
     /// The first day.
     pub first: Date,
     /// The last day.
@@ -79,14 +110,14 @@ pub struct RollUpRow {
     pub withheld: u64,
 }
 
-type Key = (Handle, [u8; 12], [u8; 8]);
+type Key = (Handle, [u8; 12], [u8; 7], u8);
 
 impl RollUpRow {
     /// Bytes of a row.
     pub const SIZE: usize = 64;
 
     fn key(&self) -> Key {
-        (self.handle, self.recipient, self.agreement)
+        (self.handle, self.recipient, self.agreement, self.about as u8)
     }
 
     fn absorb(&mut self, other: &Self) {
@@ -102,7 +133,8 @@ impl RollUpRow {
         let mut bytes = [0; Self::SIZE];
         bytes[..16].copy_from_slice(&self.handle);
         bytes[16..28].copy_from_slice(&self.recipient);
-        bytes[28..36].copy_from_slice(&self.agreement);
+        bytes[28..35].copy_from_slice(&self.agreement);
+        bytes[35] = self.about as u8;
         bytes[36..40].copy_from_slice(&day_number(self.first).to_le_bytes());
         bytes[40..44].copy_from_slice(&day_number(self.last).to_le_bytes());
         bytes[44..48].copy_from_slice(&self.count.to_le_bytes());
@@ -111,12 +143,13 @@ impl RollUpRow {
         bytes
     }
 
-    /// Reads its bytes; nothing where a day is none.
+    /// Reads its bytes; nothing where a day or code is none.
     pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Option<Self> {
         Some(Self {
             handle: array_at(bytes, 0),
             recipient: array_at(bytes, 16),
             agreement: array_at(bytes, 28),
+            about: About::from_byte(bytes[35])?,
             first: day_of_number(u32_at(bytes, 36))?,
             last: day_of_number(u32_at(bytes, 40))?,
             count: u32_at(bytes, 44),
@@ -128,10 +161,11 @@ impl RollUpRow {
 
 /// Summarises rows, those of which nothing left too. Each is to be given once: a row that comes twice counts twice.
 pub fn roll_up(rows: impl IntoIterator<Item = (Source, Row)>) -> Vec<RollUpRow> {
-    combine(rows.into_iter().map(|(Source { recipient, agreement, day }, row)| RollUpRow {
+    combine(rows.into_iter().map(|(Source { recipient, agreement, inbound, day }, row)| RollUpRow {
         handle: row.handle,
         recipient,
         agreement,
+        about: About::of(inbound, row.subject),
         first: day,
         last: day,
         count: 1,
@@ -403,7 +437,8 @@ mod tests {
         let summary = |handle, recipient, first, last, count, released| RollUpRow {
             handle: [handle; 16],
             recipient: [recipient; 12],
-            agreement: [9; 8],
+            agreement: [9; 7],
+            about: About::Leerling,
             first: day(first),
             last: day(last),
             count,

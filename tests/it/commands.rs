@@ -527,11 +527,28 @@ fn a_person_is_named_on_standard_input_and_nowhere_else() {
     assert!(ran.err.contains("1 rows are of a day") && ran.err.contains("tomorrow"), "{}", ran.err);
     let ran = erase("99DE", "key", "100002");
     assert_eq!((ran.code, ran.out.as_str()), (0, "0 rows and 0 summaries erased\n"), "{}", ran.err);
-    assert_eq!(erase("99DE", "eckid", "100001").code, 0);
+    // What the log cannot look up is no success: whoever asked would think that it is gone.
+    let ran = erase("99DE", "pgn", "999990019");
+    assert!(ran.code == 2 && ran.err.contains("--feed"), "{ran:?}");
+    assert_eq!(erase("99DE", "eckid", "100001").code, 2);
     assert_eq!(erase("99DE", "pgn", "100001").code, 2, "not a PGN");
     assert_eq!(erase("99DE", "key", "").code, 2);
     assert_eq!(erase("99XX", "key", "100001").code, 2);
     assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
+}
+
+#[test]
+fn the_key_that_signs_the_log_can_be_rotated() {
+    let home = Home::new();
+    assert_eq!(home.minimise("99DE", feed(PUPIL).as_bytes()).code, 0);
+    let before = fs::read_to_string(home.path("data/log.vkey")).unwrap();
+    assert_eq!(home.run(&["keys", "rotate", "--purpose", "checkpoint"]).code, 0);
+    assert_eq!(home.run(&["log", "verify", "data"]).code, 0, "what the old key signed is still what it was");
+    let ran = home.minimise("99DE", feed(PUPIL).as_bytes());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_ne!(fs::read_to_string(home.path("data/log.vkey")).unwrap(), before);
+    let ran = home.run(&["log", "verify", "data", "--copy", "keys/checkpoint"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
 }
 
 #[test]

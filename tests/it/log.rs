@@ -37,6 +37,7 @@ fn site(dir: &Path) -> Site {
         directory: dir.join("data"),
         copy: dir.join("elsewhere/checkpoint"),
         signer,
+        earlier: Vec::new(),
         retention: Retention::default(),
     }
 }
@@ -467,6 +468,7 @@ fn a_copy_belongs_to_one_log() {
         directory: dir.path().join("other"),
         copy: site(dir.path()).copy,
         signer: Signer::new("sluis.example/other", Zeroizing::new([8; 32])).unwrap(),
+        earlier: Vec::new(),
         retention: Retention::default(),
     };
     assert!(matches!(Log::open(other, clock()), Err(Error::ForeignCopy)));

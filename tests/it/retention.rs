@@ -11,7 +11,7 @@ use sluis::disclosure::{
     Against, Disclosure, Due, Error, FindingKind, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Position,
     Reader, Report, Retention, Row, Site, Subject, VerifyError, due,
     note::Signer,
-    rollup::{RollUp, RollUpRow},
+    rollup::{About, RollUp, RollUpRow},
     rowfile::RowFile,
     storage::{
         DirStorage,
@@ -38,7 +38,13 @@ const LEAVES: [u8; 16] = [3; 16];
 
 fn site(dir: &Path, retention: Retention) -> Site {
     let signer = Signer::new("sluis.example/log", Zeroizing::new([7; 32])).unwrap();
-    Site { directory: dir.join("data"), copy: dir.join("elsewhere/checkpoint"), signer, retention }
+    Site {
+        directory: dir.join("data"),
+        copy: dir.join("elsewhere/checkpoint"),
+        signer,
+        earlier: Vec::new(),
+        retention,
+    }
 }
 
 fn open(dir: &Path, retention: Retention, day: Date) -> Log {
@@ -139,7 +145,8 @@ fn months_that_are_due_become_roll_ups() {
     let row = |handle: [u8; 16], count| RollUpRow {
         handle,
         recipient: Leaf::recipient_code("noordzee"),
-        agreement: [0; 8],
+        agreement: [0; 7],
+        about: About::Leerling,
         first: date(2026, 9, 2),
         last: date(2026, 9, 9),
         count,

@@ -297,7 +297,7 @@ proptest! {
         let month = Month::of(DAY);
         let rows: Vec<_> = rows.into_iter().map(|(recipient, agreement, day, row)| {
             let day = Date::new(2026, 10, day).unwrap();
-            (Source { recipient: [recipient; 12], agreement: [agreement; 8], day }, row)
+            (Source { recipient: [recipient; 12], agreement: [agreement; 7], inbound: false, day }, row)
         }).collect();
         let (first, second) = rows.split_at(cut.index(rows.len() + 1));
         let whole = RollUp::build("99DE", month, salt, roll_up(rows.clone())).unwrap();

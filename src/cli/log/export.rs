@@ -16,7 +16,7 @@ use crate::{
         Answers, Reading,
         export::{Extent, ldv::Register},
     },
-    cli::{ConfigFile, FAILED, USAGE, report},
+    cli::{ConfigFile, FAILED, USAGE, report, who::find_school},
     clock::Clock,
     config::Config,
     las::{Collector, CollectorError},
@@ -69,7 +69,7 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
         return Err(usage(&format!("{what}; name its `data` folder, or give another with --config")));
     }
     let school = arguments.school.as_deref();
-    school.map(|brin| report::find_school(&config, brin)).transpose()?;
+    school.map(|brin| find_school(&config, brin)).transpose()?;
     let collector = arguments.otlp.as_deref().map(|url| collector(url, arguments, clock)).transpose()?;
     report::on_record(&config, Reading::Export, school, None, clock)?;
     let answers = Answers::open(&config).map_err(|error| report::unreadable(&error))?;

@@ -8,8 +8,8 @@ use std::{
 use super::Head;
 use crate::{
     answers::{
-        ALWAYS, Answers, Delivered, Ended, FieldCount, Fields, Holds, Inzage, Leak, Party, Received, Under,
-        Worklist,
+        ALWAYS, Answers, Delivered, Ended, FieldCount, Fields, Holds, Inzage, Leak, Party, Received,
+        Summarised, Under, Worklist,
     },
     catalogue::{Field, Kind, catalogue},
     clock::{day_of, local_minute},
@@ -132,11 +132,15 @@ pub(super) fn inzage(answers: &Answers<'_>, inzage: &Inzage) -> String {
     let name = inzage.school.name.as_deref().unwrap_or_default();
     let _ = writeln!(out, "School      {} {name}\n", inzage.school.brin);
     out.push_str("INZAGE IN VERSTREKTE GEGEVENS (AVG art. 15)\n\n");
-    if inzage.deliveries.is_empty() {
+    if inzage.deliveries.is_empty() && inzage.summaries.is_empty() {
         out.push_str("Het logboek bevat over deze persoon in deze periode geen verstrekkingen.\n\n");
-    } else {
+    }
+    if !inzage.deliveries.is_empty() {
         recipients(&mut out, answers, &inzage.deliveries);
         deliveries(&mut out, &inzage.deliveries);
+    }
+    if !inzage.summaries.is_empty() {
+        summaries(&mut out, &inzage.summaries);
     }
     out.push_str(RIGHTS);
     out
@@ -216,6 +220,22 @@ fn deliveries(out: &mut String, deliveries: &[Delivered]) {
     out.push_str(
         "\n  Afloop 'onbekend' telt als verstrekt. 'Afgebroken': wat al onderweg was, is verstrekt.\n\n",
     );
+}
+
+/// Months of which the deliveries themselves have gone.
+fn summaries(out: &mut String, summaries: &[Summarised]) {
+    out.push_str("Eerdere maanden, samengevat\n\n");
+    out.push_str(
+        "  De afzonderlijke verstrekkingen zijn volgens de bewaartermijn van het logboek gewist.\n\n",
+    );
+    for month in summaries {
+        let Summarised { first, last, recipient, results, count, .. } = month;
+        let (fields, released, withheld) = month.masks;
+        let how = if *results { ": leerresultaten aan de school" } else { "" };
+        let _ = writeln!(out, "  {}{how}: {count} keer, van {first} tot en met {last}", recipient.shown());
+        let _ = writeln!(out, "    verstrekt: {}", given(fields, released));
+        let _ = writeln!(out, "    achtergehouden: {}\n", or_none(&fields.labels(withheld & !released)));
+    }
 }
 
 const RIGHTS: &str = "\
