@@ -10,7 +10,6 @@
 //! in [`checkpoint`], signed as a [`note`], and what one entry's reader gets in [`proof`].
 #![warn(clippy::wildcard_enum_match_arm)]
 
-mod audit;
 mod calendar;
 pub mod checkpoint;
 mod commit;

@@ -8,8 +8,10 @@ use std::io;
 
 use ring::{digest, hmac};
 
+mod levels;
 mod proof;
 
+pub use levels::Levels;
 pub use proof::{ProofError, consistency_proof, inclusion_proof, path, verify_consistency, verify_inclusion};
 
 /// A hash of a leaf, a node or a tree.

@@ -29,8 +29,7 @@ use std::io::{Read, Seek};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
-    audit,
-    merkle::Hash,
+    merkle::{self, Hash},
     record::Row,
     rowfile::{Entry, Handle, RowFile, RowFileError, inner_leaf, seal_leaf},
 };
@@ -140,7 +139,7 @@ impl SealProof {
         let order = file.order().to_vec();
         let handles: Vec<_> = order.iter().map(|&number| by_number[number as usize].0).collect();
         let seals = order.iter().map(|&number| by_number[number as usize].1).collect();
-        let tree = audit::Levels::new(seals);
+        let tree = merkle::Levels::new(seals);
         if tree.root() != file.root() {
             return Err(RowFileError::SealRoot);
         }
@@ -175,14 +174,14 @@ impl SealProof {
             if let Entry::Kept { inner_nonce, row, .. } = entry
                 && row.handle == *handle
             {
-                let inner: Vec<_> = entries.iter().map(Entry::inner_leaf).collect();
+                let inner = merkle::Levels::new(entries.iter().map(Entry::inner_leaf).collect());
                 proof.rows.push(InnerRow {
-                    inner_root: Hex(audit::root_of(&inner)),
+                    inner_root: Hex(inner.root()),
                     index: u32::try_from(index).expect("at most 256"),
-                    count: u32::try_from(inner.len()).expect("at most 256"),
+                    count: u32::try_from(entries.len()).expect("at most 256"),
                     nonce: Hex(*inner_nonce),
                     row: Hex(row.to_bytes()),
-                    path: hexes(audit::path(&inner, index)),
+                    path: hexes(inner.path(index)),
                 });
             }
         }
@@ -197,7 +196,7 @@ impl SealProof {
     pub fn verify(&self, handle: &Handle, seal_root: &Hash, row_count: u32) -> Result<Proven, ProofError> {
         let end = u32::try_from(self.leaves.len()).ok().and_then(|run| self.first.checked_add(run));
         let end = end.filter(|&end| end <= row_count).ok_or(ProofError::Run)?;
-        if row_count == 0 && *seal_root != audit::root_of(&[]) {
+        if row_count == 0 && *seal_root != merkle::root_of(&[]) {
             return Err(ProofError::Run);
         }
         for (at, leaf) in (self.first..).zip(&self.leaves) {
@@ -271,7 +270,7 @@ impl SealLeaf {
             Self::Erased { leaf, path } => (leaf.0, path),
             Self::Kept { nonce, handle, inner, path } => (seal_leaf(&nonce.0, &handle.0, &inner.0), path),
         };
-        audit::verify(leaf, index.into(), count.into(), &hashes(path), root)
+        merkle::verify_inclusion(&leaf, index.into(), count.into(), &hashes(path), root).is_ok()
     }
 }
 
@@ -279,7 +278,8 @@ impl InnerRow {
     /// The row, if it is the person's, hashes to this leaf, and is under its root.
     fn check(&self, handle: &Handle, leaf: &Hash) -> Option<ProvenRow> {
         let Self { inner_root, index, count, nonce, row, path } = self;
-        let under = audit::verify(*leaf, u64::from(*index), u64::from(*count), &hashes(path), &inner_root.0);
+        let (at, size) = (u64::from(*index), u64::from(*count));
+        let under = merkle::verify_inclusion(leaf, at, size, &hashes(path), &inner_root.0).is_ok();
         let row = Row::from_bytes(&row.0)
             .filter(|found| under && found.handle == *handle && inner_leaf(&nonce.0, &row.0) == *leaf)?;
         Some(ProvenRow { inner_root: inner_root.0, count: *count, index: *index, row })

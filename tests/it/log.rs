@@ -22,7 +22,7 @@ use sluis::{
 };
 use zeroize::Zeroizing;
 
-use crate::world::Hands;
+use crate::world::{Hands, copy_tree};
 
 const MONDAY: Date = date(2026, 11, 23);
 
@@ -404,18 +404,6 @@ fn days_that_are_over_are_sealed() {
 /// A folder in memory where the machine has one: a matrix of crashes syncs thousands of times.
 fn quick_dir() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if from.is_dir() {
-            copy_tree(&from, &to);
-        } else {
-            fs::copy(from, to).unwrap();
-        }
-    }
 }
 
 /// A log that was put back from a backup does not go on as if nothing had been.

@@ -21,7 +21,7 @@ use sluis::disclosure::{
 };
 use zeroize::Zeroizing;
 
-use crate::world::Hands;
+use crate::world::{Hands, copy_tree};
 
 /// The day on which each test looks back on the months before it.
 const TODAY: Date = date(2027, 3, 1);
@@ -328,18 +328,6 @@ fn roll_ups_are_held_against_the_log() {
         fs::remove_file(path).unwrap();
     }
     check(dir.path()).unwrap();
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if from.is_dir() {
-            copy_tree(&from, &to);
-        } else {
-            fs::copy(from, to).unwrap();
-        }
-    }
 }
 
 /// What a log holds once all is done: names of files, and the rows of roll-ups.

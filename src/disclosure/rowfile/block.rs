@@ -313,7 +313,7 @@ mod tests {
         super::samples::{chunk, log},
         *,
     };
-    use crate::disclosure::{audit::root_of, merkle::leaf_hash};
+    use crate::disclosure::merkle::{leaf_hash, root_of};
 
     fn block(handles: &[u8]) -> Block {
         let chunk = chunk(9, handles);

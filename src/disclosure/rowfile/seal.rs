@@ -9,8 +9,7 @@ use jiff::civil::Date;
 
 use super::{Block, Form, Handle, Head, write::FileWriter};
 use crate::disclosure::{
-    audit::root_of,
-    merkle::Hash,
+    merkle::{Hash, root_of},
     record::{Position, Row},
     wal::MAX_ROWS,
 };

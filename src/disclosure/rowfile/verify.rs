@@ -4,8 +4,7 @@ use std::io::{Read, Seek};
 
 use super::{Handle, Located, RowFile, RowFileError, seal::seal_root};
 use crate::disclosure::{
-    audit::root_of,
-    merkle::Hash,
+    merkle::{Hash, root_of},
     record::{Leaf, Position},
 };
 
