@@ -462,7 +462,7 @@ mod tests {
         assert_eq!(bytes[28..60], [1; 32]);
         assert_eq!(bytes[60..92], built().root());
         let row = &bytes[92 + 64..92 + 128];
-        assert_eq!((row[15], row[16], row[27], row[28], row[35]), (2, 1, 1, 9, 9));
+        assert_eq!((row[15], row[16], row[27], row[28], row[34], row[35]), (2, 1, 1, 9, 9, 1));
         assert_eq!(row[36..40], 20261003_u32.to_le_bytes());
         assert_eq!(row[40..44], 20261007_u32.to_le_bytes());
         assert_eq!((row[44], row[48], row[57]), (3, 3, 1));

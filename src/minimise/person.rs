@@ -5,7 +5,7 @@ use crate::{
     catalogue::{Kind, Person, catalogue},
     disclosure::{Row, RowOutcome, Subject},
     keys::IdentitySource,
-    pseudonym::{EckId, Identity, KeyKind, Pgn, PupilKey, Seen, digits},
+    pseudonym::{EckId, Identity, KeyKind, Pgn, PupilKey, digits},
     record::Record,
 };
 
@@ -28,32 +28,32 @@ impl<O: Outlet> Minimiser<'_, O> {
         let record = &pending.record;
         let key_kind = key_kind(person);
         let mut before = false;
-        let mut note = |seen: &mut Seen, identifier: &str| {
-            let reading = self.reading.read(identifier);
-            before |= self.ruler.has_released(reading);
-            seen.insert_identifier(reading);
-        };
         if let Some(key) = kind.key.and_then(|key| record.find(key)) {
             let key = digits::normalise(key);
             if !self.seen.insert(key_kind.label(), &key) {
                 self.summary.events.count(Event::DuplicateKey, 1);
                 pending.withheld = true;
             }
-            note(&mut self.seen, &key);
+            let reading = self.reading.read(&key);
+            before |= self.ruler.has_released(reading);
+            self.seen.insert_identifier(reading);
         }
         if let Some(eckid) = kind.eckid.and_then(|eckid| record.find(eckid)) {
-            if !self.seen.insert("eckid", eckid) {
+            let reading = self.reading.read(eckid);
+            before |= self.ruler.has_released(reading);
+            if !self.seen.insert_eckid(eckid, reading) {
                 self.summary.events.count(Event::DuplicateEckId, 1);
                 // Elsewhere the duplicate does no harm: what leaves is made from the key.
                 pending.withheld |= self.scope.pass_eckid || self.scope.identity == IdentitySource::EckId;
             }
-            note(&mut self.seen, eckid);
         }
         for item in record.items() {
             if let Some(field) = item.field
                 && self.catalogue.field(field).kind == Kind::Pgn
             {
-                note(&mut self.seen, record.value(item));
+                let reading = self.reading.read(record.value(item));
+                before |= self.ruler.has_released(reading);
+                self.seen.insert_identifier(reading);
             }
         }
         if before {

@@ -248,11 +248,15 @@ impl Reading {
         if self.text.len() >= SHORTEST {
             form(Form::Word, &self.text);
         }
-        // The hexadecimal part of an ECK iD, without the address before it.
-        let last = self.words.last().map(|word| &self.text[word.from..word.to]).unwrap_or_default();
-        if last.len() >= 32 && last.len() < self.text.len() {
+        if let Some(last) = self.long_last_word() {
             form(Form::Word, last);
         }
+    }
+
+    /// The hexadecimal part of an ECK iD, without the address before it.
+    fn long_last_word(&self) -> Option<&str> {
+        let last = self.words.last().map(|word| &self.text[word.from..word.to])?;
+        (last.len() >= 32 && last.len() < self.text.len()).then_some(last)
     }
 }
 
@@ -482,11 +486,12 @@ impl Scanner {
     }
 }
 
-/// What one document has held so far, as keyed 48-bit fingerprints: enough to find a duplicate or a stray
-/// identifier, useless to whoever gets hold of it.
+/// What one document has held so far, as keyed fingerprints: enough to find a duplicate or a stray identifier, useless
+/// to whoever gets hold of it.
 ///
-/// Six bytes a slot in 64 tables that grow on their own, so that 500,000 entries stay below 6 MiB and growing never
-/// holds two copies of it all. Two different entries collide with a chance of about n²/2⁴⁹.
+/// Five bytes a slot in 64 tables that grow on their own, so that a million entries stay below 8 MiB and growing never
+/// holds two copies of it all. With the table a fingerprint has 46 bits: among n entries, two that differ are taken for
+/// the same with a chance of about n²/2⁴⁷.
 pub struct Seen {
     state: RandomState,
     shards: Vec<Shard>,
@@ -498,14 +503,16 @@ pub struct Seen {
 
 #[derive(Default)]
 struct Shard {
-    slots: Vec<[u8; 6]>,
+    slots: Vec<Print>,
     used: usize,
 }
 
-const EMPTY: [u8; 6] = [0; 6];
+type Print = [u8; 5];
+
+const EMPTY: Print = [0; 5];
 
 impl Shard {
-    fn find(slots: &[[u8; 6]], print: [u8; 6]) -> Result<usize, usize> {
+    fn find(slots: &[Print], print: Print) -> Result<usize, usize> {
         let hash = u32::from_le_bytes([print[1], print[2], print[3], print[4]]) as usize;
         let mut at = hash % slots.len();
         loop {
@@ -519,13 +526,13 @@ impl Shard {
         }
     }
 
-    fn contains(&self, print: [u8; 6]) -> bool {
+    fn contains(&self, print: Print) -> bool {
         !self.slots.is_empty() && Self::find(&self.slots, print).is_ok()
     }
 
-    fn insert(&mut self, print: [u8; 6]) -> bool {
+    fn insert(&mut self, print: Print) -> bool {
         if self.used * 10 >= self.slots.len() * 8 {
-            let mut larger = vec![EMPTY; (self.slots.len() * 3 / 2).max(8)];
+            let mut larger = vec![EMPTY; (self.slots.len() * 5 / 4).max(8)];
             for &slot in self.slots.iter().filter(|&&slot| slot != EMPTY) {
                 if let Err(free) = Self::find(&larger, slot) {
                     larger[free] = slot;
@@ -557,13 +564,13 @@ impl Seen {
         Self { state: RandomState::new(), shards, numbers: 0, words: 0 }
     }
 
-    fn print(&self, label: &str, value: &str) -> (usize, [u8; 6]) {
+    fn print(&self, label: &str, value: &str) -> (usize, Print) {
         let mut hasher = self.state.build_hasher();
         hasher.write(label.as_bytes());
         hasher.write_u8(0xFF);
         hasher.write(value.as_bytes());
         let hash = hasher.finish().to_le_bytes();
-        let mut print = [hash[0], hash[1], hash[2], hash[3], hash[4], hash[5]];
+        let mut print = [hash[0], hash[1], hash[2], hash[3], hash[4]];
         if print == EMPTY {
             print[0] = 1;
         }
@@ -591,6 +598,19 @@ impl Seen {
             }
             self.insert(form.label(), text);
         });
+    }
+
+    /// Notes an ECK iD, to be looked for inside other values; false when it was there already.
+    ///
+    /// Of one with the shape of the Nummervoorziening's, the digits alone are kept: whatever holds the address holds
+    /// them, and there is no other with the same.
+    pub fn insert_eckid(&mut self, eckid: &str, reading: &Reading) -> bool {
+        if let Some(digits) = reading.long_last_word() {
+            self.words |= 1 << digits.len().min(127);
+            return self.insert(Form::Word.label(), digits);
+        }
+        self.insert_identifier(reading);
+        self.insert("eckid", eckid)
     }
 
     fn knows(&self, form: Form, text: &str) -> bool {
@@ -895,7 +915,7 @@ mod tests {
             assert!(seen.contains("leerling", &number.to_string()));
         }
         assert!(!seen.contains("leerling", "50000"));
-        let bytes: usize = seen.shards.iter().map(|shard| shard.slots.capacity() * 6).sum();
+        let bytes: usize = seen.shards.iter().map(|shard| shard.slots.capacity() * 5).sum();
         assert!(bytes < 50_000 * 13, "{bytes} bytes for 50,000 entries");
     }
 }
