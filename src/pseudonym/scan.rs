@@ -489,7 +489,7 @@ impl Scanner {
 /// What one document has held so far, as keyed fingerprints: enough to find a duplicate or a stray identifier, useless
 /// to whoever gets hold of it.
 ///
-/// Five bytes a slot in 64 tables that grow on their own, so that a million entries stay below 8 MiB and growing never
+/// Five bytes a slot in 64 tables that grow on their own, so that a million entries stay below 7 MiB and growing never
 /// holds two copies of it all. With the table a fingerprint has 46 bits: among n entries, two that differ are taken for
 /// the same with a chance of about n²/2⁴⁷.
 pub struct Seen {
@@ -531,8 +531,8 @@ impl Shard {
     }
 
     fn insert(&mut self, print: Print) -> bool {
-        if self.used * 10 >= self.slots.len() * 8 {
-            let mut larger = vec![EMPTY; (self.slots.len() * 5 / 4).max(8)];
+        if self.used * 10 >= self.slots.len() * 9 {
+            let mut larger = vec![EMPTY; (self.slots.len() * 9 / 8).max(16)];
             for &slot in self.slots.iter().filter(|&&slot| slot != EMPTY) {
                 if let Err(free) = Self::find(&larger, slot) {
                     larger[free] = slot;
@@ -664,8 +664,8 @@ pub struct Released {
     room: usize,
 }
 
-/// So many words are kept, about 1.5 MiB; after that, no more are.
-const MOST_RELEASED: usize = 150_000;
+/// So many words are kept, about 0.4 MiB; after that, no more are.
+const MOST_RELEASED: usize = 60_000;
 
 impl Default for Released {
     fn default() -> Self {
