@@ -590,7 +590,18 @@ impl Seen {
     }
 
     /// Notes an identifier, to be looked for inside other values.
+    ///
+    /// A register number of nine digits needs no place here: [`Scanner::finds`] finds every such number, noted or not,
+    /// in all that holds its nine digits.
     pub fn insert_identifier(&mut self, identifier: &Reading) {
+        let digits = &identifier.text;
+        if digits.len() == 9
+            && is_number(digits)
+            && !digits.starts_with('0')
+            && identifier.holds_register_number()
+        {
+            return;
+        }
         identifier.forms(|form, text| {
             match form {
                 Form::Number => self.numbers |= 1 << text.len(),
@@ -621,12 +632,12 @@ impl Seen {
         length && self.contains(form.label(), text)
     }
 
-    /// Whether a value is, or holds, an identifier noted before.
+    /// Whether a value without register numbers is, or holds, an identifier noted before.
     ///
     /// Numbers are found inside longer ones and whatever stands between their digits; those of four digits only as a
     /// whole. Words are found as a word, or as words that follow one another. Identifiers of fewer than four
     /// characters are not looked for.
-    pub fn holds_identifier(&self, value: &Reading) -> bool {
+    fn holds_identifier(&self, value: &Reading) -> bool {
         let inside = |number: &str| {
             (LONG..=number.len().min(LONGEST_NUMBER)).filter(|length| self.numbers & (1 << length) != 0).any(
                 |length| {
