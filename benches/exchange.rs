@@ -1,8 +1,8 @@
 //! Whole exchanges on loopback: a supplier with a client certificate asks, `sluis serve` asks the pupil
 //! administration, and every pupil is on record before the answer leaves.
 //!
-//! Beside each figure stands what the same clients get when they ask the pupil administration itself, over plain HTTP:
-//! what the machine, the clients and the pupil administration allow at most.
+//! Beside each figure stands what the same clients get when they ask the pupil administration itself, over
+//! plain HTTP: what the machine, the clients and the pupil administration allow at most.
 #![allow(clippy::print_stdout, reason = "the table is what this is for")]
 #![allow(clippy::unwrap_used, reason = "a bench that cannot measure may as well panic")]
 #![allow(clippy::disallowed_methods, reason = "the working directory need not survive a crash")]
@@ -35,7 +35,8 @@ const TICKS: f64 = 100.0;
 fn main() {
     let time = Duration::from_secs(if is_short() { 1 } else { 5 });
     println!(
-        "| pupils | connections | asked | exchanges/s | pupils/s | p50 ms | p99 ms | CPU s per 1,000 | of direct |"
+        "| pupils | connections | asked | exchanges/s | pupils/s | p50 ms | p99 ms | CPU s per 1,000 \
+         | of direct |"
     );
     println!("|--:|--:|---|--:|--:|--:|--:|--:|--:|");
     for pupils in [25, 250] {
@@ -75,8 +76,8 @@ struct Load {
 }
 
 impl Ask<'_> {
-    /// Each connection asks anew as soon as it has its answer. What sets it up, a first exchange included, is not
-    /// timed.
+    /// Each connection asks anew as soon as it has its answer. What sets it up, a first exchange included, is
+    /// not timed.
     fn load<S: Read + Write + Send>(&self, process: Option<u32>, connect: impl Fn() -> S) -> Load {
         let clients: Vec<_> = (0..self.connections).map(|_| self.first(connect())).collect();
         let (began, before) = (Instant::now(), process.map(cpu_seconds));
@@ -211,7 +212,8 @@ impl Gateway {
             .map(|line| match line.split_once('=').map(|(name, _)| name.trim()) {
                 Some("listen") => "listen = \"127.0.0.1:0\"\n".to_owned(),
                 Some("las") => format!(
-                    "las = {{ url = \"http://127.0.0.1:{las}/uwlr\", authorisation = \"secrets/99DE-las.toml\" }}\n"
+                    "las = {{ url = \"http://127.0.0.1:{las}/uwlr\", \
+                     authorisation = \"secrets/99DE-las.toml\" }}\n"
                 ),
                 Some(_) | None => format!("{line}\n"),
             })

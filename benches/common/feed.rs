@@ -1,7 +1,8 @@
-//! Invented feeds of any size, written as they are made: what is benched must be the only thing that could hold one.
+//! Invented feeds of any size, written as they are made: what is benched must be the only thing that could
+//! hold one.
 //!
-//! The same arguments give the same bytes. Every element a Dutch primary school fills is filled, and all pupils and
-//! teachers have an ECK iD; numbers come from test ranges.
+//! The same arguments give the same bytes. Every element a Dutch primary school fills is filled, and all
+//! pupils and teachers have an ECK iD; numbers come from test ranges.
 
 use std::{
     fmt::Write as _,
@@ -101,7 +102,8 @@ impl Feed {
              <dependancecode>00</dependancecode><schoolkey>S1</schoolkey>\
              <aanmaakdatum>2026-10-01T08:00:00</aanmaakdatum><auteur>Voorbeeld-LAS</auteur>\
              <xsdversie>2.2</xsdversie></school>\n\
-             <vestigingen><vestiging key=\"V1\"><naam>Hoofdlocatie</naam></vestiging></vestigingen>\n<groepen>\n"
+             <vestigingen><vestiging key=\"V1\"><naam>Hoofdlocatie</naam></vestiging></vestigingen>\n\
+             <groepen>\n"
         ))?;
         for group in 0..self.groups() {
             page.put(format_args!(

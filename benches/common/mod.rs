@@ -9,7 +9,8 @@ use sluis::{cli::init::init, clock::SystemClock, config::Config, disclosure::Log
 
 /// Whether `--short` was asked for: less of everything, for CI.
 ///
-/// Anything else cargo or a person may pass (`--bench`, a filter) has no meaning to a bench that is one table.
+/// Anything else cargo or a person may pass (`--bench`, a filter) has no meaning to a bench that is one
+/// table.
 pub(crate) fn is_short() -> bool {
     std::env::args().skip(1).any(|argument| argument == "--short")
 }
@@ -20,7 +21,8 @@ pub(crate) fn mib(bytes: u64) -> f64 {
     bytes as f64 / KIB / KIB
 }
 
-/// A working directory as `sluis init` makes it: school 99DE, supplier noordzee, the agreement that comes with it.
+/// A working directory as `sluis init` makes it: school 99DE, supplier noordzee, the agreement that comes
+/// with it.
 ///
 /// It lies in the target directory, not in `/tmp`: that may be memory, and then no sync costs anything.
 pub(crate) struct Home(tempfile::TempDir);

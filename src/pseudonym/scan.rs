@@ -545,6 +545,7 @@ impl Shard {
             Err(free) => {
                 self.slots[free] = print;
                 self.used += 1;
+                debug_assert!(self.used < self.slots.len(), "a search ends at a free slot");
                 true
             }
         }
