@@ -16,6 +16,7 @@ mod commit;
 pub mod merkle;
 pub mod note;
 pub mod proof;
+mod prune;
 mod publish;
 mod read;
 mod record;

@@ -79,6 +79,9 @@ fn verify_log(data_dir: &Path, against: &Against) -> Result<(), ExitCode> {
             if report.seals + report.erased > 0 {
                 println!("  {} days of schools sealed, {} rows erased", report.seals, report.erased);
             }
+            if report.pruned > 0 {
+                println!("  records before {} have gone by rule", report.pruned);
+            }
             if report.summaries > 0 {
                 println!("  {} summaries of what was erased", report.summaries);
             }
@@ -97,6 +100,7 @@ fn verify_log(data_dir: &Path, against: &Against) -> Result<(), ExitCode> {
                 VerifyError::Tampered(_) => {
                     eprintln!("{error}; keep these files, and compare them with your copy")
                 }
+                VerifyError::TooOld { .. } => eprintln!("{error}"),
                 VerifyError::Unreadable(..) => {
                     eprintln!("{error}; name the `data` folder of the configuration")
                 }

@@ -47,7 +47,10 @@ fn say(due: &Due, word: &str) {
         println!("{} {}: {} rows of {} days", month.brin, month.month, month.rows, month.days.len());
     }
     let rows: u64 = due.months.iter().map(|month| month.rows).sum();
-    println!("{word}: {rows} rows, {} summaries of persons who have long gone", due.summaries);
+    println!(
+        "{word}: {rows} rows, {} summaries of persons who have long gone, {} of the oldest leaves",
+        due.summaries, due.leaves
+    );
 }
 
 pub(super) fn erase(arguments: &Erase, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {

@@ -76,6 +76,7 @@ struct FileLog {
 struct FileRetention {
     detail_days: Option<Spanned<u16>>,
     rollup_days: Option<Spanned<u16>>,
+    leaf_days: Option<Spanned<u16>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -366,13 +367,19 @@ impl Check<'_> {
         };
         let detail_days = days(&retention.detail_days, "detail_days", default.detail_days);
         let rollup_days = days(&retention.rollup_days, "rollup_days", default.rollup_days);
+        let leaf_days =
+            retention.leaf_days.is_some().then(|| days(&retention.leaf_days, "leaf_days", u16::MAX));
         let span =
             [&retention.rollup_days, &retention.detail_days].into_iter().flatten().map(Spanned::span).next();
         if let Some(span) = span.filter(|_| rollup_days < detail_days) {
             let what = "summaries would go before the rows they are made of";
             self.wrong(span, what, "choose retention.rollup_days no less than retention.detail_days");
         }
-        Retention { detail_days, rollup_days }
+        if let Some(given) = retention.leaf_days.as_ref().filter(|_| leaf_days < Some(detail_days)) {
+            let what = "leaves would go before the rows they answer for";
+            self.wrong(given.span(), what, "choose retention.leaf_days no less than retention.detail_days");
+        }
+        Retention { detail_days, rollup_days, leaf_days }
     }
 
     fn gateway(&mut self, gateway: &FileGateway) -> Option<Gateway> {

@@ -51,7 +51,8 @@ impl Publisher {
         let known = read_small(storage, PUBLIC_KEY, CHECKPOINT_BYTES).map_err(Error::Open)?;
         let key = (known.as_ref() != Some(&key)).then_some(key);
         let size = last.as_ref().map_or(0, |checkpoint| checkpoint.size);
-        let tiles = TileWriter::resume(size, |name| read_tile(storage, name)).map_err(|_| damaged("tile"))?;
+        let tiles =
+            TileWriter::resume(size, size, |name| read_tile(storage, name)).map_err(|_| damaged("tile"))?;
         if last.as_ref().is_some_and(|checkpoint| tiles.tree().root() != checkpoint.root) {
             return Err(damaged("tile"));
         }

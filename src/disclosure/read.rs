@@ -6,7 +6,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeSet, HashMap},
     io::{self, BufReader},
-    ops::RangeInclusive,
+    ops::{Range, RangeInclusive},
     path::Path,
     sync::Arc,
 };
@@ -17,6 +17,7 @@ use super::{
     checkpoint::Checkpoint,
     merkle::inclusion_proof,
     proof::TlogProof,
+    prune::Minimum,
     publish::{CHECKPOINT_BYTES, read_tile},
     record::{Leaf, Position},
     retain::month_of_roll_up,
@@ -64,6 +65,8 @@ pub struct Reader {
     note: String,
     /// Leaves in tiles.
     published: u64,
+    /// Of these, the first that is there.
+    minimum: u64,
     bundle: RefCell<Option<Bundle>>,
 }
 
@@ -88,7 +91,8 @@ impl Reader {
         // Read for its size alone; whoever wants to know who signed it verifies the log.
         let text = note.split_inclusive("\n\n").next().and_then(|text| text.strip_suffix('\n'));
         let checkpoint: Checkpoint = text.ok_or_else(invalid)?.parse().map_err(|_| invalid())?;
-        Ok(Self { storage, note, published: checkpoint.size, bundle: RefCell::new(None) })
+        let minimum = Minimum::read(storage.as_ref())?.index.min(checkpoint.size);
+        Ok(Self { storage, note, published: checkpoint.size, minimum, bundle: RefCell::new(None) })
     }
 
     /// The schools there are rows of, by BRIN.
@@ -153,12 +157,20 @@ impl Reader {
         self.published
     }
 
-    /// One leaf; none when the log does not reach that far.
+    /// The first leaf that is there: those before it have gone by rule.
+    pub fn minimum(&self) -> u64 {
+        self.minimum
+    }
+
+    /// One leaf; none when the log does not reach that far, or no longer does.
     ///
     /// # Errors
     ///
     /// When it cannot be read.
     pub fn leaf(&self, position: Position) -> io::Result<Option<Leaf>> {
+        if position.0 < self.minimum {
+            return Ok(None);
+        }
         if position.0 < self.published {
             let number = position.0 / 256;
             let mut kept = self.bundle.borrow_mut();
@@ -193,20 +205,37 @@ impl Reader {
     ///
     /// When one cannot be read.
     pub fn leaves(&self, from: Position, show: &mut dyn FnMut(Position, &Leaf)) -> io::Result<()> {
-        for number in from.0 / 256..self.published.div_ceil(256) {
-            for (index, leaf) in self.read_bundle(number)?.iter().enumerate() {
-                let position = number * 256 + index as u64;
-                if position >= from.0 {
-                    show(Position(position), leaf);
-                }
-            }
-        }
+        self.published_leaves(from.0..self.published, show)?;
         self.tail(&mut |position, frame| {
             if position.0 >= self.published && position >= from {
                 show(position, &frame.leaf);
             }
             Ok(())
         })
+    }
+
+    /// Shows each of these leaves that is in tiles, in order.
+    pub(super) fn published_leaves(
+        &self,
+        range: Range<u64>,
+        show: &mut dyn FnMut(Position, &Leaf),
+    ) -> io::Result<()> {
+        let range = range.start.max(self.minimum)..range.end.min(self.published);
+        for number in range.start / 256..range.end.div_ceil(256) {
+            for (position, leaf) in (number * 256..).zip(&self.read_bundle(number)?) {
+                if range.contains(&position) {
+                    show(Position(position), leaf);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many leaves stand in full bundles of which all were recorded before this instant, and before whatever the
+    /// write-ahead log still holds.
+    pub(super) fn whole_bundles_before(&self, ms: u64) -> io::Result<u64> {
+        let last = (self.published / 256).min(self.tail_start()? / 256);
+        Ok(self.first_bundle(ms)?.min(last) * 256)
     }
 
     /// Shows, in order, the leaves that were recorded on these days and are wanted, each with what is asked of it: its
@@ -265,7 +294,7 @@ impl Reader {
 
     /// The first bundle with a leaf that was recorded at this instant or later: times go the way of positions.
     fn first_bundle(&self, ms: u64) -> io::Result<u64> {
-        let (mut low, mut high) = (0, self.published.div_ceil(256));
+        let (mut low, mut high) = (self.minimum / 256, self.published.div_ceil(256));
         while low < high {
             let middle = low + (high - low) / 2;
             if self.read_bundle(middle)?.last().is_some_and(|leaf| leaf.end_ms < ms) {

@@ -27,6 +27,8 @@ pub enum LeafKind {
     Notice = 9,
     /// How a delivery ended.
     Outcome = 2,
+    /// Leaves from before an index have gone.
+    Pruned = 14,
     /// The log was opened after a stop that was not clean.
     Recovery = 13,
     /// Rows were erased by a retention rule, or of one person.
@@ -42,7 +44,7 @@ pub enum LeafKind {
 }
 
 impl LeafKind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Disclosure,
         Self::Outcome,
         Self::Withheld,
@@ -56,6 +58,7 @@ impl LeafKind {
         Self::ReviewAttestation,
         Self::Start,
         Self::Recovery,
+        Self::Pruned,
     ];
 }
 

@@ -172,6 +172,7 @@ impl Found {
             | LeafKind::KeyEpoch
             | LeafKind::LogRead
             | LeafKind::Notice
+            | LeafKind::Pruned
             | LeafKind::Recovery
             | LeafKind::RetentionErase
             | LeafKind::ReviewAttestation

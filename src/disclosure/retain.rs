@@ -1,5 +1,5 @@
-//! What the log lets go of: rows whose time is over, summaries of persons who have long gone, and all there is of one
-//! person who has a right to that.
+//! What the log lets go of: rows whose time is over, summaries of persons who have long gone, all there is of one
+//! person who has a right to that, and, where a rule says so, the [oldest leaves](super::prune).
 //!
 //! Rows go a month of a school at a time. Each step is on record before it is done, and each can be done again:
 //!
@@ -39,6 +39,7 @@ use super::{
     Error,
     commit::{Disclosure, Recorder},
     merkle::{Hash, hash},
+    prune::minimum_for,
     read::{Reader, day_of_row_file},
     record::{Leaf, LeafKind, Position},
     rollup::{Month, RollUp, RollUpError, Source, roll_up},
@@ -55,12 +56,14 @@ pub struct Retention {
     pub detail_days: u16,
     /// Summaries of a person, in days after the person was last in a delivery: 730.
     pub rollup_days: u16,
+    /// Leaves, in days after they were recorded; none: they stay.
+    pub leaf_days: Option<u16>,
 }
 
 impl Default for Retention {
     /// A school year and the weeks in which it is accounted for; and two years after a person was last seen.
     fn default() -> Self {
-        Self { detail_days: 400, rollup_days: 730 }
+        Self { detail_days: 400, rollup_days: 730, leaf_days: None }
     }
 }
 
@@ -74,6 +77,11 @@ impl Retention {
     fn rollup_from(&self, today: Date) -> Date {
         today.saturating_sub(Span::new().days(self.rollup_days))
     }
+
+    /// Leaves that were recorded before this day are due.
+    fn leaves_from(&self, today: Date) -> Option<(Date, u16)> {
+        self.leaf_days.map(|days| (today.saturating_sub(Span::new().days(days)), days))
+    }
 }
 
 /// What is due, or was and is gone.
@@ -83,6 +91,8 @@ pub struct Due {
     pub months: Vec<DueMonth>,
     /// Summaries of persons last seen too long ago.
     pub summaries: u64,
+    /// The oldest leaves, in whole bundles.
+    pub leaves: u64,
 }
 
 /// A month of a school whose rows are due.
@@ -118,16 +128,23 @@ pub struct Erased {
 ///
 /// When it cannot be read.
 pub fn due(directory: &Path, retention: Retention, today: Date) -> Result<Due, Error> {
-    let storage = DirStorage::read_only(directory);
-    let months = months_due(&storage, retention.detail_from(today))?;
+    let storage: Arc<dyn Storage> = Arc::new(DirStorage::read_only(directory));
+    let months = months_due(storage.as_ref(), retention.detail_from(today))?;
     let mut summaries = 0;
     for brin in storage.list("rollup").map_err(Error::Open)? {
-        let school = School::read(&storage, &brin)?;
-        let gone = school.gone(&storage, retention.rollup_from(today))?;
+        let school = School::read(storage.as_ref(), &brin)?;
+        let gone = school.gone(storage.as_ref(), retention.rollup_from(today))?;
         let rows = school.rollups.iter().flat_map(RollUp::rows);
         summaries += rows.filter(|row| gone.has(&row.handle, row.last)).count() as u64;
     }
-    Ok(Due { months, summaries })
+    let mut leaves = 0;
+    if let Some((from, _)) = retention.leaves_from(today) {
+        let reader = Reader::on(Arc::clone(&storage)).map_err(Error::Open)?;
+        let rows_from = retention.detail_from(today);
+        let minimum = minimum_for(storage.as_ref(), &reader, from, rows_from).map_err(Error::Open)?;
+        leaves = minimum.saturating_sub(reader.minimum());
+    }
+    Ok(Due { months, summaries, leaves })
 }
 
 /// Lets go of what is due.
@@ -319,8 +336,14 @@ impl Retainer {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            match self.prune(&brin, self.retention.rollup_from(today)) {
+            match self.summaries(&brin, self.retention.rollup_from(today)) {
                 Ok(summaries) => done.summaries += summaries,
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
+        }
+        if let Some((from, days)) = self.retention.leaves_from(today) {
+            match self.prune(from, days) {
+                Ok(leaves) => done.leaves += leaves,
                 Err(error) => drop(failed.get_or_insert(error)),
             }
         }
@@ -338,12 +361,13 @@ impl Retainer {
     ///
     /// What the writer puts into tiles and drops from the write-ahead log meanwhile is fetched from the tiles.
     fn scan(&self, show: &mut dyn FnMut(&Leaf)) -> Result<(), Error> {
-        let mut next = 0;
+        let mut done = None;
         loop {
-            let reader = Reader::on(Arc::clone(&self.storage)).map_err(Error::Open)?;
-            if next > 0 && reader.published() <= next {
+            let reader = self.reader()?;
+            if done.is_some_and(|done| reader.published() <= done) {
                 return Ok(());
             }
+            let mut next = done.unwrap_or(0).max(reader.minimum());
             let from = Position(next);
             let mut follow = |position: Position, leaf: &Leaf| {
                 if position.0 == next {
@@ -352,6 +376,7 @@ impl Retainer {
                 }
             };
             reader.leaves(from, &mut follow).map_err(Error::Open)?;
+            done = Some(next);
         }
     }
 
@@ -388,7 +413,7 @@ impl Retainer {
     /// Puts the roll-up of a month on record. Gives the number of its rows that are there.
     fn summarise(&self, due: &DueMonth, code: [u8; 4], said: &Said) -> Result<u32, Error> {
         let DueMonth { brin, month, days, .. } = due;
-        let reader = Reader::on(Arc::clone(&self.storage)).map_err(Error::Open)?;
+        let reader = self.reader()?;
         let seals: BTreeMap<Date, (Hash, u32)> = said
             .seals
             .range((code, month.first())..=(code, month.last()))
@@ -425,7 +450,7 @@ impl Retainer {
     }
 
     /// Removes summaries of persons last seen before a day.
-    fn prune(&self, brin: &str, from: Date) -> Result<u64, Error> {
+    fn summaries(&self, brin: &str, from: Date) -> Result<u64, Error> {
         let school = School::read(self.storage.as_ref(), brin)?;
         let gone = school.gone(self.storage.as_ref(), from)?;
         self.remove(school, &|handle, last| gone.has(handle, last))
@@ -530,7 +555,7 @@ impl Retainer {
         let school = School::read(storage, brin)?;
         erased.summaries = self.remove(school, &|handle, _| handles.contains(handle))?;
         // No file has any more; whatever is found now is in the write-ahead log.
-        let reader = Reader::on(Arc::clone(&self.storage)).map_err(Error::Open)?;
+        let reader = self.reader()?;
         for handle in handles {
             let left =
                 reader.rows(brin, &(Date::MIN..=Date::MAX), Some(handle), &mut |_| erased.unsealed += 1);
@@ -539,7 +564,11 @@ impl Retainer {
         Ok(erased)
     }
 
-    fn record(&self, leaf: Leaf) -> Result<(), Error> {
+    pub(super) fn reader(&self) -> Result<Reader, Error> {
+        Reader::on(Arc::clone(&self.storage)).map_err(Error::Open)
+    }
+
+    pub(super) fn record(&self, leaf: Leaf) -> Result<(), Error> {
         self.recorder.record_blocking(Disclosure { leaf, rows: Vec::new() }).map(|_| ())
     }
 }

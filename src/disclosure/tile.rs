@@ -112,6 +112,14 @@ impl TileName {
         self.width
     }
 
+    /// The full files of a log that end after one index, and at or before another; both are multiples of [`WIDTH`].
+    pub(super) fn all_between(after: u64, until: u64) -> impl Iterator<Item = Self> {
+        TileKind::all(until).flat_map(move |kind| {
+            let full = move |size: u64| kind.count(size) / u64::from(WIDTH);
+            (full(after)..full(until)).map(move |index| Self { kind, index, width: WIDTH })
+        })
+    }
+
     /// The folder of all partial files that the full one replaces.
     pub fn partials(self) -> String {
         format!("{}.p", self.full())

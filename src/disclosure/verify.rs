@@ -14,6 +14,7 @@ use super::{
     checkpoint::Checkpoint,
     merkle::{Hash, Tree, root_at},
     note::Verifier,
+    prune::{MINIMUM, Minimum},
     publish::read_tile,
     read::{Reader, day_of_row_file},
     record::{Leaf, LeafKind, OutcomeStatus, Position},
@@ -34,8 +35,10 @@ pub(super) const PUBLIC_KEY: &str = "log.vkey";
 pub struct Report {
     /// The name of the log.
     pub origin: String,
-    /// Leaves.
+    /// Leaves that are there.
     pub leaves: u64,
+    /// Leaves before them, which a rule has let go of.
+    pub pruned: u64,
     /// Of these, under the signed checkpoint.
     pub signed: u64,
     /// Rows that are there.
@@ -106,6 +109,15 @@ impl fmt::Display for Finding {
 pub enum VerifyError {
     /// Records are altered, missing, torn or foreign.
     Tampered(Finding),
+    /// The checkpoint it is held against speaks of leaves that have gone by rule since.
+    TooOld {
+        /// The checkpoint.
+        copy: PathBuf,
+        /// Its size.
+        size: u64,
+        /// The first leaf that is still there.
+        minimum: u64,
+    },
     /// It cannot be read at all.
     Unreadable(PathBuf, io::ErrorKind),
 }
@@ -115,7 +127,7 @@ impl VerifyError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Tampered(_) => 1,
-            Self::Unreadable(..) => 2,
+            Self::TooOld { .. } | Self::Unreadable(..) => 2,
         }
     }
 }
@@ -124,6 +136,11 @@ impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tampered(finding) => finding.fmt(f),
+            Self::TooOld { copy, size, minimum } => write!(
+                f,
+                "{}: is of {size} records, and those before {minimum} have gone by rule since; hold the log against a newer one",
+                copy.display()
+            ),
             Self::Unreadable(file, kind) => write!(f, "{}: cannot be read ({kind})", file.display()),
         }
     }
@@ -169,8 +186,12 @@ struct Verification {
     deliveries: Deliveries,
     /// The checkpoint kept elsewhere, until the log has come to it.
     copy: Option<Checkpoint>,
+    /// Its file.
+    compared: Option<PathBuf>,
     /// Where the log has another root than the checkpoint kept elsewhere.
     forked: Option<Position>,
+    /// The size at which the checkpoint kept elsewhere cannot be compared: what it speaks of has gone by rule.
+    too_old: Option<Position>,
     /// Leaves whose rows were not found, one for each school and day.
     absent: HashMap<([u8; 4], Date), Position>,
     seals: HashMap<([u8; 4], Date), (Hash, u32)>,
@@ -230,10 +251,16 @@ impl Verification {
                 })?)
             }
         };
+        let minimum = match Minimum::read(&DirStorage::read_only(directory)) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(altered(MINIMUM)),
+            Ok(minimum) if minimum.index > checkpoint.size => return Err(altered(MINIMUM)),
+            read => read.map_err(|error| unreadable(MINIMUM, &error))?,
+        };
         let reader = Reader::open(directory).map_err(|error| unreadable("checkpoint", &error))?;
         let report = Report {
             origin: checkpoint.origin.clone(),
             leaves: 0,
+            pruned: minimum.index,
             signed: checkpoint.size,
             rows: 0,
             erased: 0,
@@ -249,7 +276,9 @@ impl Verification {
             storage: DirStorage::read_only(directory),
             checkpoint,
             copy,
+            compared: against.copy.clone(),
             forked: None,
+            too_old: None,
             reader,
             found: HashSet::new(),
             files: HashMap::new(),
@@ -306,12 +335,21 @@ impl Verification {
                     return Err(foreign);
                 }
                 let mut positions = Vec::new();
+                let mut pruned = None;
                 let mut expected = |position: Position| {
+                    if position.0 < self.report.pruned {
+                        pruned = Some(position);
+                    }
                     let leaf = self.leaf(position)?;
                     positions.push(position.0);
                     leaf.has_rows_of(code, day).then(|| ExpectedBlock::from(&leaf))
                 };
-                file.verify(&mut expected).map_err(|error| self.row_file(&path, &error))?;
+                let verified = file.verify(&mut expected);
+                if let Some(position) = pruned {
+                    // No leaf goes while rows need it.
+                    return Err(self.finding(MINIMUM, 0, position, FindingKind::Foreign));
+                }
+                verified.map_err(|error| self.row_file(&path, &error))?;
                 self.found.extend(positions);
                 self.report.rows += u64::from(file.len() - file.erased());
                 self.report.erased += u64::from(file.erased());
@@ -396,6 +434,9 @@ impl Verification {
             self.tiles()?;
             return Err(self.finding(&format!("wal/{oldest}"), 0, Position(0), FindingKind::Altered));
         }
+        if let (Some(Position(size)), Some(path)) = (self.too_old, &self.compared) {
+            return Err(VerifyError::TooOld { copy: path.clone(), size, minimum: self.report.pruned });
+        }
         if let Some(position) = self.forked {
             // All of it fits together, and still it is not the log that was.
             return Err(self.finding("checkpoint", 0, position, FindingKind::Foreign));
@@ -412,8 +453,10 @@ impl Verification {
             let tiles = TileReader::new(self.checkpoint.size, |name: &str| read_tile(&self.storage, name));
             root_at(&tiles, copy.size)
         };
-        if !root.is_ok_and(|root| root == copy.root) {
-            self.forked = Some(Position(copy.size));
+        match root {
+            Ok(root) if root == copy.root => {}
+            Err(_) if copy.size < self.report.pruned => self.too_old = Some(Position(copy.size)),
+            _ => self.forked = Some(Position(copy.size)),
         }
     }
 
@@ -441,7 +484,10 @@ impl Verification {
     /// Holds bundles against tiles, and both against the checkpoint.
     fn tiles(&self) -> Result<(), VerifyError> {
         let size = self.checkpoint.size;
-        let mut writer = TileWriter::default();
+        let minimum = self.report.pruned;
+        let begun = TileWriter::resume(minimum, size, |name| read_tile(&self.storage, name));
+        let mut writer =
+            begun.map_err(|_| self.finding("tile", 0, Position(minimum), FindingKind::Missing))?;
         // The first tile that is not what the bundles make of it.
         let mut wrong: Option<(TileName, FindingKind)> = None;
         let mut compare = |files: Vec<(String, Vec<u8>)>| {
@@ -463,7 +509,7 @@ impl Verification {
                 }
             }
         };
-        for number in 0..size.div_ceil(256) {
+        for number in minimum / 256..size.div_ceil(256) {
             let name = TileName::of(TileKind::Entries, number, size).expect("the log reaches that far");
             let position = Position(number * 256);
             let reader = TileReader::new(size, |name: &str| read_tile(&self.storage, name));
@@ -502,7 +548,7 @@ impl Verification {
     fn first_difference(&self, tile: TileName) -> Position {
         let reader = TileReader::new(self.checkpoint.size, |name: &str| read_tile(&self.storage, name));
         let first = first_of(tile);
-        for position in first.0..self.checkpoint.size {
+        for position in first.0.max(self.report.pruned)..self.checkpoint.size {
             use super::merkle::{Hashes, leaf_hash};
             let entry = reader.entry(position).map(|entry| leaf_hash(&entry));
             match (entry, reader.hash(0, position)) {
@@ -520,8 +566,12 @@ impl Verification {
         let mut misfit = None;
         let Self { reader, report, deliveries, found, files, absent, seals, persons, rollups, .. } = self;
         let mut erased: Vec<Leaf> = Vec::new();
+        let mut pruned: Option<(Position, Leaf)> = None;
         let read = reader.leaves(Position(0), &mut |position, leaf| {
             report.leaves += 1;
+            if report.leaves == 1 && report.pruned > 0 {
+                deliveries.begun_before = leaf.end_ms;
+            }
             let fits = deliveries.follow(leaf, report) && leaf.end_ms >= last_ms;
             if !fits && misfit.is_none() {
                 misfit = Some(position);
@@ -542,6 +592,8 @@ impl Verification {
                 *persons.entry((leaf.brin(), day())).or_default() += u64::from(leaf.rows);
             } else if leaf.kind == LeafKind::RetentionErase {
                 erased.push(leaf.clone());
+            } else if leaf.kind == LeafKind::Pruned {
+                pruned = Some((position, leaf.clone()));
             }
             progress(position.0 + 1, total);
         });
@@ -558,6 +610,7 @@ impl Verification {
             });
         }
         read.map_err(|error| self.unreadable("tile/entries", &error))?;
+        self.front(pruned)?;
         match (misfit, self.absent.iter().min_by_key(|(_, position)| **position)) {
             (Some(position), _) => Err(self.finding("tile/entries", 0, position, FindingKind::Foreign)),
             (None, Some((&(brin, day), &position))) => {
@@ -565,6 +618,22 @@ impl Verification {
                 Err(self.finding(&name, 0, position, FindingKind::Missing))
             }
             (None, None) => Ok(()),
+        }
+    }
+
+    /// What is missing at the front of the log is what the newest record of it says.
+    fn front(&self, pruned: Option<(Position, Leaf)>) -> Result<(), VerifyError> {
+        let minimum = self.report.pruned;
+        let (position, leaf) = match pruned {
+            // Between the record and the file a crash may have come, and then nothing has gone yet.
+            Some((position, leaf)) if minimum <= leaf.released => (position, leaf),
+            None if minimum == 0 => return Ok(()),
+            _ => return Err(self.finding(MINIMUM, 0, Position(minimum), FindingKind::Foreign)),
+        };
+        let tiles = TileReader::new(self.checkpoint.size, |name: &str| read_tile(&self.storage, name));
+        match root_at(&tiles, leaf.released) {
+            Ok(root) if root == leaf.inner_root => Ok(()),
+            _ => Err(self.finding("tile/entries", 0, position, FindingKind::Altered)),
         }
     }
 
@@ -664,6 +733,8 @@ impl From<Damage> for FindingKind {
 #[derive(Default)]
 struct Deliveries {
     open: HashMap<[u8; 8], u32>,
+    /// Of a delivery that began before this instant, the first chunks may have gone by rule.
+    begun_before: u64,
 }
 
 impl Deliveries {
@@ -671,9 +742,10 @@ impl Deliveries {
     fn follow(&mut self, leaf: &Leaf, report: &mut Report) -> bool {
         match leaf.kind {
             LeafKind::Disclosure => {
+                let early = leaf.start_ms < self.begun_before;
                 let chunks = self.open.entry(leaf.span_id).or_insert_with(|| {
                     report.deliveries += 1;
-                    0
+                    if early { leaf.chunk } else { 0 }
                 });
                 let next = leaf.chunk == *chunks;
                 *chunks += 1;
@@ -682,13 +754,14 @@ impl Deliveries {
             LeafKind::Outcome => {
                 let unknown = leaf.outcome().is_some_and(|outcome| outcome.status == OutcomeStatus::Unknown);
                 report.unknown_outcomes += u64::from(unknown);
-                self.open.remove(&leaf.span_id).is_some()
+                self.open.remove(&leaf.span_id).is_some() || leaf.start_ms < self.begun_before
             }
             LeafKind::AgreementActivated
             | LeafKind::DaySeal
             | LeafKind::KeyEpoch
             | LeafKind::LogRead
             | LeafKind::Notice
+            | LeafKind::Pruned
             | LeafKind::Recovery
             | LeafKind::RetentionErase
             | LeafKind::ReviewAttestation

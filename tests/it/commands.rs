@@ -507,7 +507,11 @@ fn retention_is_checked_and_says_what_is_due() {
         let ran = home.run(&["check"]);
         assert!(ran.code == 1 && ran.err.contains(expected), "{}", ran.err);
     }
-    home.edit("sluis.toml", |text| text.replace("detail_days = 800", "detail_days = 400"));
+    home.edit("sluis.toml", |text| text.replace("detail_days = 800", "detail_days = 400\nleaf_days = 399"));
+    let ran = home.run(&["check"]);
+    let expected = "sluis.toml:27: leaves would go before the rows they answer for";
+    assert!(ran.code == 1 && ran.err.contains(expected), "{}", ran.err);
+    home.edit("sluis.toml", |text| text.replace("leaf_days = 399", "leaf_days = 400"));
     assert_eq!(home.minimise("99DE", feed(PUPIL).as_bytes()).code, 0);
     for arguments in [&["log", "retain", "--dry-run"][..], &["log", "retain"]] {
         let ran = home.run(arguments);

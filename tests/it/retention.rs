@@ -26,9 +26,9 @@ use crate::world::{Hands, copy_tree};
 /// The day on which each test looks back on the months before it.
 const TODAY: Date = date(2027, 3, 1);
 /// September, October and November are due on that day.
-const SHORT: Retention = Retention { detail_days: 60, rollup_days: 730 };
+const SHORT: Retention = Retention { detail_days: 60, rollup_days: 730, leaf_days: None };
 /// So are persons who were last seen before December.
-const SHORTER: Retention = Retention { detail_days: 60, rollup_days: 90 };
+const SHORTER: Retention = Retention { detail_days: 60, rollup_days: 90, leaf_days: None };
 /// In everything.
 const STAYS: [u8; 16] = [1; 16];
 /// In everything too.
@@ -390,4 +390,148 @@ fn a_crash_in_an_erasure_is_made_good_by_the_next() {
     let dir = half_a_year();
     retain(dir.path(), SHORT, TODAY);
     crash_at_every_step(dir.path(), SHORT, &|log| log.erase_person("99DE", vec![ASKS]).map(drop));
+}
+
+/// Rows of September are due on that day, and no later ones.
+const LONGER: Retention = Retention { detail_days: 150, rollup_days: 730, leaf_days: None };
+/// Rows go after two months, leaves after three.
+const PRUNED: Retention = Retention { leaf_days: Some(90), ..SHORT };
+
+/// Half a year with so many records a day that the tree has tiles of two levels, and a roll-up among the oldest.
+fn busy_half_a_year() -> tempfile::TempDir {
+    let dir = quick_dir();
+    let clock = Hands::at(date(2026, 3, 2));
+    let log = Log::open(site(dir.path(), LONGER), Arc::<Hands>::clone(&clock)).unwrap();
+    deliver(&log, &[STAYS, LEAVES]);
+    log.close();
+    fs::copy(dir.path().join("elsewhere/checkpoint"), dir.path().join("first")).unwrap();
+    let log = Log::open(site(dir.path(), LONGER), Arc::<Hands>::clone(&clock)).unwrap();
+    for month in 0..6 {
+        for day in [2, 9] {
+            clock.put(date(2026, 9, day).saturating_add(jiff::Span::new().months(month)));
+            log.retain().unwrap();
+            let mut epoch = Leaf::new(LeafKind::KeyEpoch);
+            (epoch.log_epoch, epoch.status) = (1, 1);
+            log.note_key_epochs(vec![epoch]).unwrap();
+            deliver(&log, &[STAYS, ASKS]);
+            for _ in 0..128 {
+                log.note_blocking(Leaf::new(LeafKind::LogRead)).unwrap();
+            }
+        }
+    }
+    log.close();
+    assert_eq!(files(dir.path(), "rollup/99DE")[0], "2026-03.rollup");
+    dir
+}
+
+/// Of each kind that holds whatever its age, how many leaves there are.
+fn holding(dir: &Path) -> [usize; 2] {
+    let mut counted = [0; 2];
+    let reader = Reader::open(&dir.join("data")).unwrap();
+    let mut count = |_, leaf: &Leaf| match leaf.kind {
+        LeafKind::KeyEpoch => counted[0] += 1,
+        LeafKind::RollUp if leaf.start_ms < sluis::clock::day_start_ms(date(2026, 4, 1)) => counted[1] += 1,
+        _ => {}
+    };
+    reader.leaves(Position(0), &mut count).unwrap();
+    counted
+}
+
+#[test]
+fn the_oldest_leaves_go_and_the_rest_verifies() {
+    let dir = busy_half_a_year();
+    let kept = dir.path().join("kept");
+    fs::copy(dir.path().join("elsewhere/checkpoint"), &kept).unwrap();
+    let (earlier, proof) = {
+        let reader = Reader::open(&dir.path().join("data")).unwrap();
+        (reader.published(), reader.prove([Position(3)]).unwrap().remove(0).1)
+    };
+    assert_eq!(holding(dir.path()), [1, 1]);
+    let coming = due(&dir.path().join("data"), PRUNED, TODAY).unwrap();
+    let gone = retain(dir.path(), PRUNED, TODAY);
+    assert_eq!(gone, coming, "a dry run says what goes");
+    assert_eq!(gone.leaves, 768, "whole bundles of September, October and November");
+    assert_eq!(holding(dir.path()), [1, 1], "recorded anew");
+    assert!(files(dir.path(), "tile/entries").iter().all(|name| name.as_str() >= "003"));
+    assert!(files(dir.path(), "tile/0").iter().all(|name| name.as_str() >= "003"));
+
+    let report = check(dir.path()).unwrap();
+    assert_eq!(report.pruned, 768);
+    let reader = Reader::open(&dir.path().join("data")).unwrap();
+    assert_eq!((reader.minimum(), reader.leaf(Position(767)).unwrap()), (768, None));
+    assert!(reader.leaf(Position(768)).unwrap().is_some());
+    let mut first = None;
+    reader.leaves(Position(0), &mut |position, _| first = first.or(Some(position))).unwrap();
+    assert_eq!(first, Some(Position(768)));
+    // What was proven stays proven, and later leaves are proven as before.
+    let known = [site(dir.path(), PRUNED).signer.verifier().clone()];
+    assert_eq!(proof.verify(&proof.extra, &known).unwrap().size, earlier);
+    let (leaf, later) = reader.prove([Position(768)]).unwrap().remove(0);
+    later.verify(&leaf.to_bytes(), &known).unwrap();
+    assert!(reader.prove([Position(767)]).is_err());
+    // A checkpoint from before is still one that the log goes on from.
+    let against = |copy: &Path| Against { key: None, copy: Some(copy.to_owned()) };
+    let data = dir.path().join("data");
+    verify(&data, &against(&kept), &mut |_, _| {}).unwrap();
+
+    // The next one has nothing to do, and what comes later goes in its turn.
+    assert_eq!(retain(dir.path(), PRUNED, TODAY).leaves, 0);
+    let gone = retain(dir.path(), PRUNED, date(2027, 9, 1));
+    assert_eq!(gone.leaves % 256, 0);
+    assert!(gone.leaves > 0);
+    let report = check(dir.path()).unwrap();
+    assert_eq!(report.pruned, 768 + gone.leaves);
+    assert!(!dir.path().join("data/tile/0/000").exists());
+    let error = verify(&data, &against(&dir.path().join("first")), &mut |_, _| {}).unwrap_err();
+    assert!(matches!(error, VerifyError::TooOld { minimum, .. } if minimum == report.pruned), "{error}");
+    assert_eq!(error.exit_code(), 2);
+}
+
+#[test]
+fn what_is_missing_at_the_front_is_what_the_log_says() {
+    let dir = busy_half_a_year();
+    let data = dir.path().join("data");
+    let whole = quick_dir();
+    copy_tree(dir.path(), whole.path());
+    retain(dir.path(), PRUNED, TODAY);
+    let minimum = data.join("minimum");
+    let said = fs::read(&minimum).unwrap();
+    assert_eq!(said, b"768\n768\n");
+    for (text, kind, file) in [
+        ("1024\n1024\n", FindingKind::Foreign, "minimum"),
+        ("768\n", FindingKind::Altered, "minimum"),
+        ("700\n700\n", FindingKind::Altered, "minimum"),
+        ("768\n1024\n", FindingKind::Altered, "minimum"),
+        ("999936\n999936\n", FindingKind::Altered, "minimum"),
+        ("512\n512\n", FindingKind::Missing, "tile/entries/002"),
+    ] {
+        fs::write(&minimum, text).unwrap();
+        assert_eq!(finding(dir.path()), (kind, file.into()), "{text:?}");
+    }
+    fs::remove_file(&minimum).unwrap();
+    assert_eq!(finding(dir.path()), (FindingKind::Missing, "tile/entries/000".into()));
+    fs::write(&minimum, &said).unwrap();
+    check(dir.path()).unwrap();
+    // Taking off the front of a log by hand is no pruning.
+    fs::write(whole.path().join("data/minimum"), "256\n256\n").unwrap();
+    fs::remove_file(whole.path().join("data/tile/entries/000")).unwrap();
+    fs::remove_file(whole.path().join("data/tile/0/000")).unwrap();
+    assert_eq!(finding(whole.path()), (FindingKind::Foreign, "minimum".into()));
+}
+
+#[test]
+fn leaves_stay_while_rows_need_them() {
+    let dir = busy_half_a_year();
+    // Leaves are due sooner than rows here, which a configuration is not allowed to say.
+    let gone = retain(dir.path(), Retention { leaf_days: Some(31), ..LONGER }, TODAY);
+    assert!(gone.months.iter().all(|due| due.month.to_string() == "2026-09"), "{gone:?}");
+    assert_eq!(gone.leaves, 256, "September's alone");
+    check(dir.path()).unwrap();
+    assert_eq!(rows_of(dir.path(), &STAYS).len(), 10);
+}
+
+#[test]
+fn a_crash_while_leaves_go_is_made_good_by_the_next() {
+    let dir = busy_half_a_year();
+    crash_at_every_step(dir.path(), PRUNED, &|log| log.retain().map(drop));
 }

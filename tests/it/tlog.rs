@@ -8,7 +8,7 @@ use sluis::disclosure::{
     merkle::{consistency_proof, inclusion_proof, leaf_hash, verify_consistency, verify_inclusion},
     note::{self, NoteError, Signer, Verifier},
     proof::TlogProof,
-    tile::{TileReader, TileWriter},
+    tile::{TileKind, TileName, TileReader, TileWriter},
 };
 use tlog_tiles::{Hash, Tile, TileHashReader};
 use zeroize::Zeroizing;
@@ -168,6 +168,48 @@ fn tlog_tiles_proves_the_same_from_our_tiles() {
     verify_consistency(earlier.size, &earlier.root, later.size, &later.root, &ours(&proof)).unwrap();
     for name in ["tile/0/257.p/208", "tile/1/001.p/1", "tile/1/001.p/17", "tile/2/000.p/1", "tile/0/255"] {
         assert!(tiles.asked.borrow().iter().any(|asked| asked == name), "{name} was not needed");
+    }
+}
+
+/// Without the files that a log may refuse once it has this minimum index, by the letter of the specification.
+fn pruned(files: &HashMap<String, Vec<u8>>, minimum: u64) -> HashMap<String, Vec<u8>> {
+    let ends = |name: &str| {
+        let name: TileName = name.parse().unwrap();
+        let level = if let TileKind::Hashes(level) = name.kind() { u32::from(level) } else { 0 };
+        (name.index() + 1) * 256_u64.pow(level + 1)
+    };
+    files
+        .iter()
+        .filter(|(name, _)| ends(name) > minimum)
+        .map(|(name, file)| (name.clone(), file.clone()))
+        .collect()
+}
+
+#[test]
+fn tlog_tiles_proves_what_is_left_of_a_pruned_log() {
+    let later = &LOG.checkpoints[1];
+    let (size, root) = (later.size, Hash(later.root));
+    for minimum in [256, 65_536, 69_632] {
+        let files = pruned(&LOG.files, minimum);
+        assert!(files.len() < LOG.files.len());
+        let log = Published { files, checkpoints: LOG.checkpoints.clone() };
+        let tiles = Tiles::of(&log.files);
+        let reader = TileHashReader::new(size, root, &tiles);
+        assert!(tlog_tiles::tree_hash(size, &reader).unwrap() == root);
+        let resumed = TileWriter::resume(minimum, size, |name| {
+            log.files.get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+        });
+        let mut resumed = resumed.unwrap();
+        for index in (minimum..size).step_by(997).chain([minimum, size - 1]) {
+            let proof = tlog_tiles::prove_record(size, index, &reader).unwrap();
+            assert_eq!(ours(&proof), inclusion_proof(&log.reader(size), index, size).unwrap());
+            let leaf = tlog_tiles::record_hash(&entry(index));
+            tlog_tiles::check_record(&proof, size, root, index, leaf).unwrap();
+        }
+        for number in minimum..size {
+            resumed.push(&entry(number)).unwrap();
+        }
+        assert_eq!(resumed.tree().root(), later.root);
     }
 }
 

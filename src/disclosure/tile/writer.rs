@@ -30,7 +30,8 @@ pub struct TileWriter {
 }
 
 impl TileWriter {
-    /// Goes on where a log of `size` entries ended, for which a checkpoint was made.
+    /// Goes on where a log of `size` entries ended. Its files are read as those of the log at a size for which a
+    /// checkpoint was made: `size` itself, or a later one.
     ///
     /// What it reads is not compared with the checkpoint: the caller does that, with the root of
     /// [`TileWriter::tree`].
@@ -38,21 +39,25 @@ impl TileWriter {
     /// # Errors
     ///
     /// When a file at the right edge cannot be read or is malformed.
-    pub fn resume(size: u64, read: impl Fn(&str) -> io::Result<Vec<u8>>) -> io::Result<Self> {
+    pub fn resume(size: u64, published: u64, read: impl Fn(&str) -> io::Result<Vec<u8>>) -> io::Result<Self> {
         let mut writer = Self { size, published: size, ..Self::default() };
         let mut leaves = Vec::new();
         for kind in TileKind::all(size) {
             let edge = TileName::edge(kind, size);
+            let width = edge.map_or(0, |edge| edge.width().into());
+            let edge = edge.and_then(|edge| TileName::of(kind, edge.index(), published));
             match kind {
                 TileKind::Entries => {
-                    for entry in edge.map(|name| read_bundle(&read, name)).transpose()?.unwrap_or_default() {
+                    let entries = edge.map(|name| read_bundle(&read, name)).transpose()?.unwrap_or_default();
+                    for entry in entries.into_iter().take(width) {
                         bundle_entry(&mut writer.bundle, &entry)?;
                         leaves.push(merkle::leaf_hash(&entry));
                     }
                 }
                 TileKind::Hashes(_) => {
-                    let hashes = edge.map(|name| read_tile(&read, name)).transpose()?;
-                    writer.edge.push(hashes.unwrap_or_default());
+                    let mut hashes = edge.map(|name| read_tile(&read, name)).transpose()?.unwrap_or_default();
+                    hashes.truncate(width);
+                    writer.edge.push(hashes);
                 }
             }
         }
@@ -279,7 +284,8 @@ mod tests {
         let resumed = written(|writer, disk| {
             if writer.published > 0 {
                 // What was not published is written again, as after a crash.
-                let mut again = TileWriter::resume(writer.published, |name| disk.read(name)).unwrap();
+                let mut again =
+                    TileWriter::resume(writer.published, writer.published, |name| disk.read(name)).unwrap();
                 for number in again.size() as u32..writer.size() as u32 {
                     again.push(&entry(number)).unwrap();
                 }
@@ -306,7 +312,8 @@ mod tests {
     #[test]
     fn damage_at_the_right_edge_is_noticed() {
         let (size, disk) = written(|_, _| {}).pop().unwrap();
-        let resume = |disk: &Disk| TileWriter::resume(size.into(), |name| disk.read(name)).map(drop);
+        let resume =
+            |disk: &Disk| TileWriter::resume(size.into(), size.into(), |name| disk.read(name)).map(drop);
         assert!(resume(&disk).is_ok());
         for name in ["tile/entries/273.p/112", "tile/0/273.p/112"] {
             let mut altered = disk.clone();
