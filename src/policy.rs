@@ -5,6 +5,7 @@
 
 pub mod agreement;
 mod compile;
+pub mod purpose;
 mod ruling;
 
 pub use compile::Rulings;

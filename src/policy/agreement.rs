@@ -1,5 +1,7 @@
 //! Agreement files: what a school and a recipient agreed on, compiled from the privacybijsluiter.
 
+mod terms;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -8,17 +10,21 @@ use std::{
 };
 
 use jiff::civil::Date;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::{
-    catalogue::{Kind, Treatment, catalogue},
+    catalogue::{Kind, Sensitivity, Treatment, catalogue},
+    policy::purpose,
     problem::{Lines, Problem, toml_problem},
     pseudonym::PseudonymDomain,
 };
 
+use terms::FileTerms;
+pub use terms::{After, Both, Keeps, Safeguard, SafeguardKind, SpecialGround, SubProcessor, Terms, is_eea};
+
 /// The six legal bases of AVG art. 6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Basis {
     /// A task of general interest or public authority.
@@ -33,6 +39,26 @@ pub enum Basis {
     VitaalBelang,
     /// A legal obligation.
     WettelijkeVerplichting,
+}
+
+impl Basis {
+    /// The word an agreement uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AlgemeenBelang => "algemeen-belang",
+            Self::GerechtvaardigdBelang => "gerechtvaardigd-belang",
+            Self::Overeenkomst => "overeenkomst",
+            Self::Toestemming => "toestemming",
+            Self::VitaalBelang => "vitaal-belang",
+            Self::WettelijkeVerplichting => "wettelijke-verplichting",
+        }
+    }
+
+    /// Whether an objection or a restriction keeps a person out of what rests on it. What the law commands, or what
+    /// saves a life, goes on.
+    pub fn yields(self) -> bool {
+        !matches!(self, Self::VitaalBelang | Self::WettelijkeVerplichting)
+    }
 }
 
 /// One line of `[release]`.
@@ -59,7 +85,7 @@ pub struct Agreement {
     pub product: String,
     /// The document it was compiled from.
     pub annex: String,
-    /// Purpose.
+    /// Purpose, by its id.
     pub purpose: String,
     /// Legal basis.
     pub basis: Basis,
@@ -71,7 +97,11 @@ pub struct Agreement {
     pub domain: PseudonymDomain,
     /// What may leave, by field.
     pub release: BTreeMap<String, Release>,
-    /// The file.
+    /// What else it says.
+    pub terms: Terms,
+    /// The file, word for word.
+    pub text: String,
+    /// Where it stands.
     pub file: PathBuf,
     /// SHA-256 of the file.
     pub hash: [u8; 32],
@@ -90,6 +120,18 @@ struct File {
     basis: Basis,
     valid: Spanned<Valid>,
     pseudonym: Spanned<Domain>,
+    parties: Option<Spanned<Both>>,
+    contact: Option<Spanned<Both>>,
+    breach_contact: Option<Spanned<String>>,
+    categories: Option<Spanned<Vec<String>>>,
+    special: Option<terms::FileSpecial>,
+    interest: Option<Spanned<String>>,
+    keeps: Option<Spanned<Vec<Keeps>>>,
+    sub_processors: Option<Spanned<Vec<SubProcessor>>>,
+    location: Option<Spanned<Vec<String>>>,
+    safeguard: Option<Spanned<Safeguard>>,
+    annex_sha256: Option<Spanned<String>>,
+    author: Option<Spanned<String>>,
     release: BTreeMap<Spanned<String>, Spanned<String>>,
 }
 
@@ -235,6 +277,25 @@ fn contradiction(new: &Agreement, other: &Agreement) -> Option<Problem> {
     })
 }
 
+/// The annex is the one that was signed, where it lies beside the agreement.
+fn check_annex(agreement: &Agreement) -> Result<(), Problem> {
+    let Some(expected) = &agreement.terms.annex_sha256 else { return Ok(()) };
+    let name = Path::new(&agreement.annex);
+    let annex = agreement.file.with_file_name(name.file_name().unwrap_or_default());
+    if name.components().count() != 1 || !annex.is_file() {
+        return Ok(());
+    }
+    let problem =
+        |what: String| Problem::new(&annex, what, "put back the signed annex, or compile the agreement anew");
+    let bytes = fs::read(&annex).map_err(|error| problem(format!("cannot be read ({})", error.kind())))?;
+    let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
+    if hex::encode(hash) == *expected {
+        Ok(())
+    } else {
+        Err(problem(format!("is not the annex that {} was compiled from", agreement.file.display())))
+    }
+}
+
 fn read(path: &Path, schools: &[&str], recipients: &[&str]) -> Result<Agreement, Vec<Problem>> {
     let text = fs::read_to_string(path).map_err(|error| {
         vec![Problem::new(
@@ -243,7 +304,9 @@ fn read(path: &Path, schools: &[&str], recipients: &[&str]) -> Result<Agreement,
             "give Sluis access to the file",
         )]
     })?;
-    parse(&text, path, schools, recipients)
+    let agreement = parse(&text, path, schools, recipients)?;
+    check_annex(&agreement).map_err(|problem| vec![problem])?;
+    Ok(agreement)
 }
 
 /// Reads an agreement from its text.
@@ -282,9 +345,10 @@ pub fn parse(
             "shorten or mend it".into(),
         );
     }
-    if !word(file.purpose.get_ref()) {
-        let mend = "name one purpose in one word, such as \"leermiddelen\"".into();
-        wrong(file.purpose.span(), "the purpose is no word".into(), mend);
+    if purpose::find(file.purpose.get_ref()).is_none() {
+        let ids: Vec<_> = purpose::purposes().iter().map(|purpose| purpose.id.as_str()).collect();
+        let mend = format!("choose from {}", ids.join(", "));
+        wrong(file.purpose.span(), format!("there is no purpose \"{}\"", file.purpose.get_ref()), mend);
     }
     let day = |value: &toml::value::Datetime| {
         let date = value.date.filter(|_| value.time.is_none())?;
@@ -322,9 +386,24 @@ pub fn parse(
             PseudonymDomain::Recipient
         }
     };
+    let terms = FileTerms {
+        parties: file.parties,
+        contact: file.contact,
+        breach_contact: file.breach_contact,
+        categories: file.categories,
+        special: file.special,
+        interest: file.interest,
+        keeps: file.keeps,
+        sub_processors: file.sub_processors,
+        location: file.location,
+        safeguard: file.safeguard,
+        annex_sha256: file.annex_sha256,
+        author: file.author,
+    };
+    let terms = terms.check(&mut wrong);
     let mut release = BTreeMap::new();
     for (name, asked) in &file.release {
-        match line(name.get_ref(), asked.get_ref(), file.basis) {
+        match line(name.get_ref(), asked.get_ref(), file.basis, &terms) {
             Ok((field, treatment)) => {
                 let again = release.insert(field, Release { treatment, line: lines.of(name.span().start) });
                 if again.is_some() {
@@ -356,12 +435,19 @@ pub fn parse(
         until,
         domain,
         release,
+        terms,
+        text: text.to_owned(),
         file: path.to_owned(),
         hash: hash.as_ref().try_into().expect("SHA-256 gives 32 bytes"),
     })
 }
 
-fn line(name: &str, asked: &str, basis: Basis) -> Result<(String, Treatment), (String, String)> {
+fn line(
+    name: &str,
+    asked: &str,
+    basis: Basis,
+    terms: &Terms,
+) -> Result<(String, Treatment), (String, String)> {
     let catalogue = catalogue();
     let Some(field) = catalogue.find(name) else {
         let mend = match catalogue.nearest(name) {
@@ -388,6 +474,18 @@ fn line(name: &str, asked: &str, basis: Basis) -> Result<(String, Treatment), (S
     if field.kind == Kind::Pgn && basis != Basis::WettelijkeVerplichting {
         let what = format!("field {name} is a PGN, which only a legal duty lets you release");
         return Err((what, "remove the line, or base the agreement on wettelijke-verplichting".into()));
+    }
+    if field.sensitivity == Sensitivity::Special && terms.special.is_none() {
+        let what = format!("field {name} is a special category, which needs a ground of its own");
+        let mend = "add special = { ground = \"…\" } (AVG art. 9, UAVG art. 22-30), or remove the line";
+        return Err((what, mend.into()));
+    }
+    let category = field.category.map(|index| &catalogue.categories()[index]);
+    if let (Some(category), Some(named)) = (category, &terms.categories)
+        && !named.contains(&category.id)
+    {
+        let what = format!("field {name} is of category {}, which the agreement does not name", category.id);
+        return Err((what, "remove the line, or add the category if the signed annex has it".into()));
     }
     Ok((field.name.clone(), treatment))
 }
@@ -451,10 +549,69 @@ pseudonym = { domain = "recipient" }
             ("\"overeenkomst\"", "\"contract\"", "unknown variant `contract`"),
             ("domain = \"recipient\"", "domain = \"chain\"", "a.toml:11: a chain needs a name and a sector"),
             ("product   = \"Rekenroute\"", "", "missing field `product`"),
+            (
+                "\"leermiddelen\"",
+                "\"reclame\"",
+                "a.toml:8: there is no purpose \"reclame\"; choose from bekostiging",
+            ),
+            ("roepnaam\"", "etniciteit\"", "a.toml:14: field leerling.etniciteit is a special category"),
+            (
+                "version   = 1",
+                "version = 1\ncategories = [\"docent\"]",
+                "a.toml:15: field leerling.roepnaam is of category contactgegevens, which the agreement does not name",
+            ),
+            (
+                "version   = 1",
+                "version = 1\ncategories = [\"docenten\"]",
+                "a.toml:4: there is no category docenten",
+            ),
+            (
+                "version   = 1",
+                "version = 1\nlocation = [\"NL\", \"US\"]",
+                "a.toml:4: US is outside the EEA, and no safeguard is stated",
+            ),
+            (
+                "version   = 1",
+                "version = 1\nsub_processors = [{ name = \"Wolk\", does = \"hosting\", location = [\"GB\"] }]",
+                "a.toml:4: GB is outside the EEA",
+            ),
+            (
+                "version   = 1",
+                "version = 1\nlocation = [\"Nederland\"]",
+                "a.toml:4: a location is no country code",
+            ),
+            ("version   = 1", "version = 1\nsafeguard = { kind = \"beloofd\" }", "unknown variant `beloofd`"),
+            ("version   = 1", "version = 1\nannex_sha256 = \"abc\"", "a.toml:4: annex_sha256 is no SHA-256"),
+            (
+                "version   = 1",
+                "version = 1\nauthor = \"<naam>\"",
+                "a.toml:4: author is still to be filled in",
+            ),
+            ("version   = 1", "version = 1\nkeeps = [{ what = \"a\", months = 1 }]", "missing field `after`"),
         ] {
             let problems = check(&GOOD.replace(from, to)).unwrap_err();
             assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected} in {problems:?}");
         }
+    }
+
+    #[test]
+    fn terms_that_fit_are_read() {
+        let terms = r#"version = 1
+parties = { school = "Stichting", recipient = "Noordzee B.V." }
+categories = ["contactgegevens", "studievoortgang"]
+special = { ground = "speciale-begeleiding" }
+keeps = [{ what = "resultaten", months = 24, after = "uitschrijving" }]
+sub_processors = [{ name = "Wolk", does = "hosting", location = ["US"] }]
+location = ["NL", "IS"]
+safeguard = { kind = "standaardbepalingen" }
+author = "A. de Vries""#;
+        let agreement = check(&GOOD.replace("version   = 1", terms)).unwrap();
+        assert_eq!(agreement.terms.missing(), ["contact", "breach_contact", "annex_sha256"]);
+        assert_eq!(agreement.terms.special, Some(SpecialGround::SpecialeBegeleiding));
+        assert_eq!(agreement.terms.keeps[0].after, After::Uitschrijving);
+        let gewicht = terms.replace("author", "interest");
+        let special = GOOD.replace("version   = 1", &gewicht).replace("roepnaam\"", "gewicht_nieuw\"");
+        assert!(check(&special).is_ok(), "{:?}", check(&special));
     }
 
     #[test]

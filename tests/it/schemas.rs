@@ -41,6 +41,7 @@ fn every_schema_is_loaded_here() {
         "agreement.schema.json",
         "catalogue.schema.json",
         "catalogue.toml",
+        "purposes.toml",
         "sluis.schema.json",
     ];
     assert_eq!(names, tested);
