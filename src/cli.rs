@@ -2,6 +2,8 @@
 //! unreadable input, 3 refused by policy.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what a command line talks through")]
 
+mod access;
+mod agreements;
 mod check;
 mod demo;
 pub mod init;
@@ -13,6 +15,7 @@ mod preview;
 mod progress;
 mod report;
 mod retention;
+mod rights;
 mod serve;
 mod who;
 
@@ -36,6 +39,11 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Agreements: templates, what a version changes, approval
+    Agreements {
+        #[command(subcommand)]
+        command: agreements::Command,
+    },
     /// Read configuration, agreements, certificates and keys, and print every problem
     Check(ConfigFile),
     /// Everything on this machine in one process: a pupil administration, the gateway, two suppliers
@@ -63,6 +71,11 @@ enum Command {
     Report {
         #[command(subcommand)]
         command: report::Command,
+    },
+    /// Objections, restrictions and consents
+    Rights {
+        #[command(subcommand)]
+        command: rights::Command,
     },
     /// Serve suppliers until SIGTERM; SIGHUP reloads
     Serve(ConfigFile),
@@ -116,6 +129,7 @@ pub fn run() -> ExitCode {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     interrupt::outlive_file_size_limit();
     let ended = match command {
+        Command::Agreements { command } => agreements::run(&command, &clock),
         Command::Check(config) => check::run(&config, clock.as_ref()),
         Command::Demo(arguments) => demo::run(&arguments, &clock),
         Command::Init { dir } => init::run(&dir, clock.as_ref()),
@@ -124,6 +138,7 @@ pub fn run() -> ExitCode {
         Command::Minimise(arguments) => minimise::run(&arguments, &clock),
         Command::Preview(arguments) => preview::run(&arguments, &clock),
         Command::Report { command } => report::run(&command, &clock),
+        Command::Rights { command } => rights::run(&command, &clock),
         Command::Serve(config) => serve::run(&config, &clock),
     };
     match ended {

@@ -18,6 +18,7 @@ use crate::{
     keys::Purpose,
     minimise::{Chunk, Minimiser, Outlet, Scope},
     pseudonym::LogKeys,
+    standing::Ledger,
 };
 
 /// The recipients that hold something of a person.
@@ -166,7 +167,10 @@ impl Answers<'_> {
             transaction: Uuid::nil(),
             certificate: [0; 32],
         };
-        let Ok(delivery) = Delivery::decide(self.config, &asked, clock) else { return Ok(None) };
+        let Ok(delivery) = Delivery::decide(self.config, &Ledger::reading(&self.config.data), &asked, clock)
+        else {
+            return Ok(None);
+        };
         let epoch = last.leaf.log_epoch;
         let root = self.config.keys.all(&school.brin, Purpose::Log).find(|&(known, _)| known == epoch);
         let log_keys = LogKeys::new(root.ok_or(())?.1, epoch, &school.brin);

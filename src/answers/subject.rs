@@ -187,6 +187,38 @@ impl Answers<'_> {
         Ok(Person { handles })
     }
 
+    /// What stands for a person from now on: the handle under the newest log key, made from the identifier that the
+    /// school's handles are made from. Of a pseudonym that was given out, the handle under the newest key it was given out
+    /// under.
+    ///
+    /// # Errors
+    ///
+    /// As [`Answers::resolve`]; [`Unresolved::Form`] for a handle, of which nobody can tell under which key it was made.
+    pub fn subject(&self, who: &Who<'_>) -> Result<(u16, Handle), Unresolved> {
+        let own = format!("https://{}/", self.config.authority);
+        if let Given::EckId(uri) = &who.given
+            && let Some(rest) = uri.trim().strip_prefix(&own)
+        {
+            let known = self.given_out(&who.school.brin, rest)?.handles;
+            let newest = known
+                .into_iter()
+                .filter_map(|(epoch, handle)| Some((epoch?, handle)))
+                .max_by_key(|known| known.0);
+            return newest.ok_or(Unresolved::NotGivenOut);
+        }
+        let source = who.school.identity;
+        let identity = match who.given.identity(source, who.person)? {
+            Some(identity) => identity,
+            None if matches!(who.given, Given::Handle(_)) => return Err(Unresolved::Form),
+            None => {
+                let record = self.look_up(who, who.feed.ok_or(Unresolved::NeedsFeed(source))?)?;
+                identity_of(source, &record, who.person).ok_or(Unresolved::NotInFeed)?
+            }
+        };
+        let newest = self.log_keys(&who.school.brin).into_iter().next().ok_or(Unresolved::Form)?;
+        Ok((newest.epoch(), newest.subject_handle(&identity)))
+    }
+
     /// The person behind a pseudonym that was given out: `<epoch>/<digits>` of its URI.
     fn given_out(&self, brin: &str, rest: &str) -> Result<Person, Unresolved> {
         let (epoch, digits) = rest.split_once('/').ok_or(Unresolved::Form)?;

@@ -11,13 +11,14 @@ use uuid::Uuid;
 
 use super::{
     ConfigFile, FAILED, USAGE,
+    access::Access,
     who::{WhoArguments, find_school, standard_input, usage},
 };
 use crate::{
     answers::{ALWAYS, Answers, Reading, evidence::EvidenceError},
     clock::Clock,
     config::{Config, Recipient},
-    disclosure::{self, Log},
+    control::{Answer, Request},
 };
 
 /// The longest list of pseudonyms that is read.
@@ -208,8 +209,8 @@ impl Format {
     }
 }
 
-/// Puts on record that the log is about to be read, and closes it again: what is read then stands still, and whatever
-/// day is over has been sealed.
+/// Puts on record that the log is about to be read, and closes it again: where no other process has it, what is read
+/// then stands still, and whatever day is over has been sealed.
 pub(super) fn on_record(
     config: &Config,
     reading: Reading,
@@ -217,23 +218,15 @@ pub(super) fn on_record(
     recipient: Option<&str>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Uuid, ExitCode> {
-    let transaction = Uuid::now_v7();
-    let noted = Log::open(config.log_site(), Arc::clone(clock)).and_then(|log| {
-        let noted = log.note_blocking(reading.leaf(school, recipient, transaction, clock.as_ref()));
-        log.close();
-        noted
-    });
-    noted.map(|_| transaction).map_err(|error| {
-        match error {
-            disclosure::Error::Locked => eprintln!(
-                "{}: another sluis process has the log open, and that it is read must be put on record there; \
-                 stop `sluis serve` for the time of the report, or ask in the review app",
-                config.data.display()
-            ),
-            error => eprintln!("{}: {error}; nothing was read", config.data.display()),
-        }
-        ExitCode::from(FAILED)
-    })
+    let access = Access::open(config, clock)?;
+    let request =
+        Request::Read { reading, school: school.map(str::to_owned), recipient: recipient.map(str::to_owned) };
+    let answer = access.ask(request);
+    access.close();
+    match answer? {
+        Answer::Done { reference } => Ok(reference),
+        Answer::Erased { .. } | Answer::Refused { .. } => Err(ExitCode::from(FAILED)),
+    }
 }
 
 fn open(config: &Config) -> Result<Answers<'_>, ExitCode> {

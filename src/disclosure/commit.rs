@@ -30,6 +30,7 @@ use super::{
     retain::{Due, Erased, Retention},
     rowfile::Handle,
     seal::{Sealer, State, Work},
+    standing::{self, Replaced, standing_name},
     storage::{DirStorage, Storage},
     wal::{End, HEADER, MAX_ROWS, SEGMENT_BYTES, segment_name},
 };
@@ -150,7 +151,10 @@ pub struct Log {
 }
 
 struct Inner {
+    storage: Arc<dyn Storage>,
     recorder: Recorder,
+    /// Held while what stands for a school is replaced.
+    standing: Mutex<()>,
     sealer: Mutex<Option<Sealer>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -205,6 +209,7 @@ impl Log {
     /// As [`Log::open`].
     pub fn open_on(storage: Arc<dyn Storage>, site: Site, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let mut found = recover(storage.as_ref(), &site)?;
+        standing::settle(storage.as_ref(), &found.standing)?;
         let opening = found.opening();
         let Found { end, length, last_ms, segments, sealed, publisher, .. } = found;
         let counters = Arc::new(Counters::default());
@@ -235,10 +240,13 @@ impl Log {
             .spawn(move || writer.run(&waiting))
             .map_err(Error::Open)?;
         let recorder = Recorder { queue: Arc::new(Mutex::new(Some(queue))), counters };
-        let sealer = Sealer::start(storage, recorder.clone(), sealer, work, sealed, retention, clock);
+        let sealer =
+            Sealer::start(Arc::clone(&storage), recorder.clone(), sealer, work, sealed, retention, clock);
         let sealer = sealer.map_err(Error::Open)?;
         Ok(Self {
             inner: Arc::new(Inner {
+                storage,
+                standing: Mutex::new(()),
                 recorder,
                 sealer: Mutex::new(Some(sealer)),
                 writer: Mutex::new(Some(writer)),
@@ -314,6 +322,38 @@ impl Log {
     /// When one is not on disk.
     pub fn note_key_epochs(&self, leaves: Vec<Leaf>) -> Result<(), Error> {
         self.ask(move |state| state.retainer.note_key_epochs(leaves))
+    }
+
+    /// What stands for a school; nothing when nothing was ever said.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn standing(&self, brin: &str) -> Result<Option<Vec<u8>>, Error> {
+        standing::read(self.inner.storage.as_ref(), &standing_name(brin)).map_err(Error::Open)
+    }
+
+    /// Puts bytes in the place of what stands for a school, and a leaf that says so on record. The leaf's kind is one of
+    /// those that change what stands. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on record; then what stood before still stands. When it is and could not be put in its place, the
+    /// log takes no more records until the next start, which puts it there.
+    pub fn stand(&self, brin: &str, bytes: &[u8], leaf: Leaf) -> Result<(), Error> {
+        debug_assert!(leaf.kind.carries_standing());
+        let _alone = self.inner.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let recorder = &self.inner.recorder;
+        let record = |leaf| recorder.record_blocking(Disclosure { leaf, rows: Vec::new() }).map(|_| ());
+        standing::replace(self.inner.storage.as_ref(), brin, bytes, leaf, record).map_err(|failed| {
+            match failed {
+                Replaced::Half(error) => {
+                    recorder.counters.poisoned.store(true, Ordering::Release);
+                    error
+                }
+                Replaced::Not(error) => error,
+            }
+        })
     }
 
     fn ask<T: Send + 'static>(

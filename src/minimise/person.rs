@@ -84,7 +84,10 @@ impl<O: Outlet> Minimiser<'_, O> {
         let emitted = match identity {
             Some(identity) => {
                 row.handle = self.scope.log_keys.subject_handle(&identity);
+                row.kept_out = self.scope.rights.keep_out(&identity, person);
+                self.summary.kept_out += u64::from(row.kept_out.is_some());
                 !withheld
+                    && row.kept_out.is_none()
                     && (person == Person::Leerling || self.content || !self.pupils_required())
                     && self.scope.rulings.covers(record.kind)
                     && self.emit_known(&record, &identity, &mut row)

@@ -18,6 +18,7 @@ use sluis::{
     delivery::{Asked, Delivery},
     disclosure::{Leaf, LeafKind, Log, Position, Reader, Wanted},
     exchange::disclose,
+    standing::Ledger,
 };
 use uuid::Uuid;
 
@@ -82,7 +83,8 @@ fn deliver(home: &Home, day: Date, document: &str) -> String {
         transaction: Uuid::now_v7(),
         certificate: [0; 32],
     };
-    let delivery = Delivery::decide(&config, &asked, &clock).unwrap_or_else(|reason| panic!("{reason}"));
+    let delivery = Delivery::decide(&config, &Ledger::reading(&config.data), &asked, &clock)
+        .unwrap_or_else(|reason| panic!("{reason}"));
     let done = disclose(&delivery, &log, document.as_bytes(), None, Vec::new());
     let disclosed = done.unwrap_or_else(|error| panic!("{error}"));
     delivery.ended(&log, &disclosed, true, 0).unwrap();

@@ -6,7 +6,7 @@ use sluis::{
     decode::{Charset, DecodeError, Error as DecodeFailure, Kind, Limits, decode},
     disclosure::{Row, RowOutcome, Subject},
     keys::{IdentitySource, RootKey},
-    minimise::{Chunk, Error, Event, Minimiser, Outlet, Refusal, School, Scope, Summary},
+    minimise::{Chunk, Error, Event, Minimiser, Nobody, Outlet, Refusal, School, Scope, Summary},
     policy::{Rulings, agreement},
     pseudonym::{LogKeys, PseudonymDomain, Pseudonymiser},
 };
@@ -86,6 +86,7 @@ impl Bench {
             identity: self.identity,
             expected: None,
             records: self.limits.records,
+            rights: &Nobody,
         };
         let mut minimiser = Minimiser::new(scope, Collect::default());
         decode(source, charset, &self.limits, &mut minimiser)?;
