@@ -153,8 +153,9 @@ struct Parts {
 
 /// Keys that came into force while the log was in use or out of reach.
 fn put_on_record(log: &Log, epochs: Vec<Leaf>) {
-    if let Err(error) = log.note_key_epochs(epochs) {
-        tracing::warn!(reason = %error, "keys in force could not be put on record");
+    match log.note_key_epochs(epochs) {
+        Ok(()) => tracing::info!("keys in force are on record"),
+        Err(error) => tracing::warn!(reason = %error, "keys in force could not be put on record"),
     }
 }
 
