@@ -14,7 +14,7 @@ use std::{borrow::Cow, fmt};
 
 pub use events::{Event, Events};
 use person::Pending;
-pub(crate) use person::{PGN_FIELDS, identity_of, key_kind};
+pub(crate) use person::{PGN_FIELDS, identity_of, key_kind, source_of};
 
 use crate::{
     catalogue::{Catalogue, FeedId, NodeId, Person, RecordId, Tree, catalogue},

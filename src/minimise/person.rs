@@ -141,18 +141,25 @@ impl<O: Outlet> Minimiser<'_, O> {
     }
 }
 
+/// What a person is known by: teachers have no PGN in these standards.
+pub(crate) fn source_of(source: IdentitySource, person: Person) -> IdentitySource {
+    match (source, person) {
+        (IdentitySource::Pgn, Person::Leerkracht) => IdentitySource::LasKey,
+        (source, _) => source,
+    }
+}
+
 /// The identifier of the configured kind; there is no falling back on another.
 pub(crate) fn identity_of(source: IdentitySource, record: &Record, person: Person) -> Option<Identity> {
     let catalogue = catalogue();
     let kind = catalogue.record(record.kind);
-    match (source, person) {
-        // Teachers have no PGN in these standards.
-        (IdentitySource::LasKey, _) | (IdentitySource::Pgn, Person::Leerkracht) => {
+    match source_of(source, person) {
+        IdentitySource::LasKey => {
             let key = PupilKey::parse(record.find(kind.key?)?).ok()?;
             Some(Identity::LasKey(key_kind(person), key))
         }
-        (IdentitySource::EckId, _) => Some(Identity::EckId(EckId::parse(record.find(kind.eckid?)?).ok()?)),
-        (IdentitySource::Pgn, Person::Leerling) => {
+        IdentitySource::EckId => Some(Identity::EckId(EckId::parse(record.find(kind.eckid?)?).ok()?)),
+        IdentitySource::Pgn => {
             let number = PGN_FIELDS.into_iter().find_map(|name| record.find(catalogue.field_named(name)))?;
             Some(Identity::Pgn(Pgn::parse(number).ok()?))
         }

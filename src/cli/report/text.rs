@@ -142,6 +142,9 @@ pub(super) fn inzage(answers: &Answers<'_>, inzage: &Inzage) -> String {
     if !inzage.summaries.is_empty() {
         summaries(&mut out, &inzage.summaries);
     }
+    if inzage.partial {
+        out.push_str(PARTIAL);
+    }
     out.push_str(RIGHTS);
     out
 }
@@ -237,6 +240,15 @@ fn summaries(out: &mut String, summaries: &[Summarised]) {
         let _ = writeln!(out, "    achtergehouden: {}\n", or_none(&fields.labels(withheld & !released)));
     }
 }
+
+/// What was given does not tell all that the log may know the person by.
+const PARTIAL: &str = "\
+Niet volledig
+  Gezocht is op wat is opgegeven. Wat het logboek over deze persoon onder een andere code heeft, staat hier niet bij:
+  leerresultaten, verstrekkingen onder een andere logsleutel, of van toen de leerling een ander nummer had. Met --feed,
+  een bestand uit de leerlingadministratie waarin de persoon staat, wordt ook daarop gezocht.
+
+";
 
 const RIGHTS: &str = "\
 Bron
@@ -339,6 +351,9 @@ pub(super) fn worklist(list: &Worklist, with_feed: bool) -> String {
     let name = list.school.name.as_deref().unwrap_or_default();
     let _ = writeln!(out, "School      {} {name}\n", list.school.brin);
     out.push_str("WIE MOET VAN EEN CORRECTIE HOREN (AVG art. 19)\n\n");
+    if list.partial {
+        out.push_str(PARTIAL);
+    }
     if list.holders.is_empty() {
         out.push_str("Geen ontvanger heeft iets van deze persoon gekregen.\n");
         return out;
