@@ -3,8 +3,11 @@
 mod collector; // traces are posted, or it is said that they were not
 mod evidence; // for whoever does not take our word
 mod export; // lines, and Logboek Dataverwerkingen
+mod identities; // whatever persons are known by, and whatever keys were rotated
 mod inzage; // what went where about a person
 mod recipients; // what one received, leaked, holds
+mod results; // what came back for a pupil
+mod schools; // what is alike at two schools is not the same
 
 use std::{io::Write, process::Stdio, sync::Arc};
 
@@ -42,13 +45,7 @@ fn pupils(pupils: &[&str]) -> String {
 
 /// A home whose log has Jip on Monday and Wednesday and Janneke on all three days; gives what noordzee got last.
 fn three_days() -> (Home, String) {
-    let home = Home::new();
-    always(&home);
-    // The days are fixed and the commands go by the machine's clock: nothing is to fall due.
-    home.edit("sluis.toml", |text| {
-        text.replace("detail_days = 400", "detail_days = 3650")
-            .replace("rollup_days = 730", "rollup_days = 3650")
-    });
+    let home = timeless();
     let mut got = String::new();
     for (day, feed) in [
         (MONDAY, pupils(&[JIP, JANNEKE])),
@@ -60,6 +57,18 @@ fn three_days() -> (Home, String) {
     (home, got)
 }
 
+/// A home for deliveries on fixed days, though the commands go by the machine's clock: an agreement that is in force on
+/// all of them, and nothing that falls due.
+fn timeless() -> Home {
+    let home = Home::new();
+    always(&home);
+    home.edit("sluis.toml", |text| {
+        text.replace("detail_days = 400", "detail_days = 3650")
+            .replace("rollup_days = 730", "rollup_days = 3650")
+    });
+    home
+}
+
 /// An agreement that is in force whenever the test runs.
 fn always(home: &Home) {
     home.edit("agreements/99DE-noordzee-rekenroute.toml", |text| {
@@ -69,11 +78,15 @@ fn always(home: &Home) {
 }
 
 fn deliver(home: &Home, day: Date, document: &str) -> String {
+    deliver_of(home, "99DE", day, document)
+}
+
+fn deliver_of(home: &Home, brin: &str, day: Date, document: &str) -> String {
     let config = Config::load(&home.path("sluis.toml"), &SystemClock).unwrap();
     let clock: Arc<dyn Clock> = Hands::at(day);
     let log = Log::open(config.log_site(), clock.clone()).unwrap();
     let asked = Asked {
-        school: config.school("99DE").unwrap(),
+        school: config.school(brin).unwrap(),
         dependance: None,
         recipient: config.recipient("noordzee").unwrap(),
         expected: None,
@@ -99,6 +112,12 @@ fn run_with(home: &Home, arguments: &[&str], input: &str) -> Ran {
 
 fn inzage(home: &Home, by: &str, input: &str, more: &[&str]) -> Ran {
     run_with(home, &[&["report", "inzage", "--school", "99DE", "--by", by], more].concat(), input)
+}
+
+/// What a report says, in JSON.
+fn report(home: &Home, words: &[&str], input: &str) -> Value {
+    let ran = run_with(home, &[&["report"], words, &["--format", "json"]].concat(), input);
+    json(&ran)["report"].clone()
 }
 
 fn json(ran: &Ran) -> Value {
