@@ -22,9 +22,9 @@ use uuid::Uuid;
 use crate::{
     answers::Reading,
     clock::Clock,
-    disclosure::{Leaf, LeafKind, Log, rowfile::Handle},
+    disclosure::{Leaf, LeafKind, Log},
     policy::agreement::{Agreement, parse_recorded},
-    standing::{self, Approval, Ledger, Right, RightKind, Scope},
+    standing::{self, Approval, HexHandle, Ledger, Right, RightKind, Scope},
 };
 
 /// The socket, in the folder of the log.
@@ -80,11 +80,6 @@ pub enum Request {
         recipient: Option<String>,
     },
 }
-
-/// A handle, in hexadecimal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct HexHandle(#[serde(with = "hex")] pub Handle);
 
 /// What came of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -153,7 +148,6 @@ impl Desk {
             Request::Lift { brin, kind, scope, handles } => {
                 let mut leaf = Leaf::new(LeafKind::Right);
                 describe(&mut leaf, kind, &scope, reference);
-                let handles: Vec<_> = handles.into_iter().map(|(epoch, handle)| (epoch, handle.0)).collect();
                 self.ledger.change(&brin, leaf, |standing| Ok(standing.lift(kind, &scope, &handles)?))?;
             }
             Request::Read { reading, school, recipient } => {

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Which identifier of a person pseudonyms are made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdentitySource {
     /// The ECK iD of the feed.

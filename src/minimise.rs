@@ -14,7 +14,7 @@ use std::{borrow::Cow, fmt};
 
 pub use events::{Event, Events};
 use person::Pending;
-pub(crate) use person::{PGN_FIELDS, identity_of, key_kind};
+pub(crate) use person::{PGN_FIELDS, all_identities, identity_of, key_kind, source_of};
 
 use crate::{
     catalogue::{Catalogue, FeedId, NodeId, Person, RecordId, Tree, catalogue},
@@ -23,7 +23,7 @@ use crate::{
     fault::FaultCode,
     keys::IdentitySource,
     policy::Rulings,
-    pseudonym::{Identity, KeyKind, LogKeys, Pseudonymiser, PupilKey, Reading, Seen, digits},
+    pseudonym::{KeyKind, LogKeys, Pseudonymiser, PupilKey, Reading, Seen, digits},
     record::Record,
     token::{Sink, Token},
 };
@@ -77,7 +77,7 @@ pub struct Scope<'a> {
 /// Knows of objections, restrictions and consents.
 pub trait KeepOut {
     /// Why nothing of a person leaves, as things stand at this moment; none: no right stands in the way.
-    fn keep_out(&self, identity: &Identity, person: Person) -> Option<KeptOut>;
+    fn keep_out(&self, record: &Record, person: Person) -> Option<KeptOut>;
 }
 
 /// Nobody is kept out.
@@ -85,7 +85,7 @@ pub trait KeepOut {
 pub struct Nobody;
 
 impl KeepOut for Nobody {
-    fn keep_out(&self, _: &Identity, _: Person) -> Option<KeptOut> {
+    fn keep_out(&self, _: &Record, _: Person) -> Option<KeptOut> {
         None
     }
 }

@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub use approval::{Activated, Approval, ApprovalError};
-pub use rights::{DecidedBy, Right, RightError, RightKind, Rights, Scope, Untraceable};
+pub use rights::{DecidedBy, HexHandle, Right, RightError, RightKind, Rights, Scope, Untraceable};
 
 /// All that stands for one school.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

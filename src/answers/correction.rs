@@ -26,6 +26,8 @@ use crate::{
 pub struct Worklist {
     /// The school.
     pub school: SchoolName,
+    /// Whether the log may have more of the person: see [`Person::partial`].
+    pub partial: bool,
     /// By recipient.
     pub holders: Vec<Holder>,
 }
@@ -126,7 +128,8 @@ impl Answers<'_> {
                 mask: (fields, last.row.released),
             }
         });
-        Ok(Worklist { school: self.school(&school.brin), holders: holders.collect() })
+        let holders = holders.collect();
+        Ok(Worklist { school: self.school(&school.brin), partial: person.partial, holders })
     }
 
     fn holds(

@@ -13,7 +13,7 @@ use crate::{
     config::{Recipient, School},
     disclosure::{Leaf, LeafKind, RowOutcome, Wanted, rowfile::Handle},
     keys::{IdentitySource, Purpose},
-    minimise::key_kind,
+    minimise::{key_kind, source_of},
     pseudonym::{EckId, Identity, LogKeys, Pseudonym, PseudonymDomain, Pseudonymiser},
 };
 
@@ -28,6 +28,9 @@ pub struct Leak {
     pub known: usize,
     /// Those it does not.
     pub unknown: usize,
+    /// Those that the recipient may well have been given, but whose persons the log knows by something else: codes for
+    /// keys where pseudonyms are not made from keys, ECK iDs that passed where they are not made from ECK iDs.
+    pub untraceable: usize,
     /// By school, then by handle.
     pub affected: Vec<Affected>,
 }
@@ -39,6 +42,8 @@ pub struct Affected {
     pub school: SchoolName,
     /// What stands for the person in the log: `sluis report inzage --by handle` tells more.
     pub handle: String,
+    /// The epoch of its key: under another key a person has another handle.
+    pub epoch: u16,
     /// Whether it is a pupil.
     pub pupil: bool,
     /// Since when the recipient holds data of the person, ms since 1970.
@@ -57,11 +62,21 @@ pub struct Affected {
 /// What the rows of one school under one log key are held against; the values are numbers of what was given.
 #[derive(Default)]
 struct Marks {
-    tags: HashMap<[u8; 8], usize>,
-    handles: HashMap<Handle, usize>,
+    tags: HashMap<[u8; 8], Vec<usize>>,
+    handles: HashMap<Handle, Vec<usize>>,
+}
+
+/// What a recipient holds of a school's persons, and how that leads back to them.
+struct Held<'a> {
+    recipient: &'a str,
+    identity: IdentitySource,
+    /// Of the codes that stood in for keys.
+    openers: Vec<Pseudonymiser>,
+    passed_eckid: bool,
 }
 
 struct Tally {
+    epoch: u16,
     spans: HashSet<[u8; 8]>,
     first_ms: u64,
     last_ms: u64,
@@ -86,14 +101,22 @@ impl Answers<'_> {
         lines.sort_unstable();
         lines.dedup();
         let mut marks: HashMap<([u8; 4], u16), Marks> = HashMap::new();
+        let mut untraceable = HashSet::new();
         let schools = self.config.schools.iter().map(AsRef::as_ref);
         for school in schools.filter(|own: &&School| school.is_none_or(|school| school.brin == own.brin)) {
             let Ok(brin) = school.brin.as_bytes().try_into() else { continue };
-            let openers = self.openers(school, recipient);
+            let held = Held {
+                recipient: &recipient.id,
+                identity: school.identity,
+                openers: self.openers(school, recipient),
+                passed_eckid: self.passed_eckid(school, recipient),
+            };
             for keys in self.log_keys(&school.brin) {
                 let marks = marks.entry((brin, keys.epoch())).or_default();
                 for (number, line) in lines.iter().enumerate() {
-                    marks.add(number, line, school, recipient, &keys, &openers);
+                    if !marks.add(number, line, &held, &keys) {
+                        untraceable.insert(number);
+                    }
                 }
             }
         }
@@ -112,10 +135,14 @@ impl Answers<'_> {
             let Some(marks) = marks.get(&(leaf.brin(), leaf.log_epoch)) else { return Ok(()) };
             for located in rows {
                 let row = &located.row;
-                let number = marks.tags.get(&row.tag).or_else(|| marks.handles.get(&row.handle));
-                let Some(number) = number.filter(|_| row.outcome == RowOutcome::Released) else { continue };
-                known.insert(*number);
+                let numbers = [marks.tags.get(&row.tag), marks.handles.get(&row.handle)];
+                let mut numbers = numbers.into_iter().flatten().flatten().peekable();
+                if row.outcome != RowOutcome::Released || numbers.peek().is_none() {
+                    continue;
+                }
+                known.extend(numbers);
                 let tally = affected.entry((leaf.brin(), row.handle)).or_insert_with(|| Tally {
+                    epoch: leaf.log_epoch,
                     spans: HashSet::new(),
                     first_ms: leaf.end_ms,
                     last_ms: leaf.end_ms,
@@ -131,6 +158,7 @@ impl Answers<'_> {
         let affected = affected.into_iter().map(|((brin, handle), tally)| Affected {
             school: self.school(&String::from_utf8_lossy(&brin)),
             handle: hex::encode(handle),
+            epoch: tally.epoch,
             pupil: tally.pupil,
             first_ms: tally.first_ms,
             last_ms: tally.last_ms,
@@ -138,11 +166,13 @@ impl Answers<'_> {
             released: tally.mask.0.names(tally.mask.1),
             mask: tally.mask,
         });
+        let untraceable = untraceable.difference(&known).count();
         Ok(Leak {
             recipient: self.party(&code),
             given: lines.len(),
             known: known.len(),
-            unknown: lines.len() - known.len(),
+            unknown: lines.len() - known.len() - untraceable,
+            untraceable,
             affected: affected.collect(),
         })
     }
@@ -156,39 +186,48 @@ impl Answers<'_> {
         })
         .collect()
     }
+
+    /// Whether the feed's own ECK iDs were passed to a recipient, as far as there are agreements.
+    fn passed_eckid(&self, school: &School, recipient: &Recipient) -> bool {
+        self.config.agreements.all().iter().any(|agreement| {
+            agreement.school == school.brin
+                && agreement.recipient == recipient.id
+                && agreement.domain == PseudonymDomain::PassEckId
+        })
+    }
 }
 
 impl Marks {
-    fn add(
-        &mut self,
-        number: usize,
-        line: &str,
-        school: &School,
-        recipient: &Recipient,
-        keys: &LogKeys,
-        openers: &[Pseudonymiser],
-    ) {
+    /// Notes what rows are known by. Says no when the recipient may hold this of someone whom no row is known by.
+    fn add(&mut self, number: usize, line: &str, held: &Held<'_>, keys: &LogKeys) -> bool {
         if let Some(pseudonym) = Pseudonym::parse(line) {
-            self.tags.insert(keys.recipient_tag(&recipient.id, &pseudonym), number);
+            self.tags.entry(keys.recipient_tag(held.recipient, &pseudonym)).or_default().push(number);
         }
-        match school.identity {
-            // The feed's own ECK iD, where it passes.
-            IdentitySource::EckId => {
-                if let Ok(eckid) = EckId::parse(line)
-                    && eckid.is_official()
-                {
-                    self.handles.insert(keys.subject_handle(&Identity::EckId(eckid)), number);
-                }
+        let mut traceable = true;
+        for person in [Person::Leerling, Person::Leerkracht] {
+            let kind = key_kind(person);
+            let Some(key) = held.openers.iter().find_map(|opener| opener.open(kind, line).ok()) else {
+                continue;
+            };
+            if source_of(held.identity, person) == IdentitySource::LasKey {
+                self.person(number, &Identity::LasKey(kind, key), keys);
+            } else {
+                traceable = false;
             }
-            IdentitySource::LasKey => {
-                for person in [Person::Leerling, Person::Leerkracht] {
-                    let kind = key_kind(person);
-                    if let Some(key) = openers.iter().find_map(|opener| opener.open(kind, line).ok()) {
-                        self.handles.insert(keys.subject_handle(&Identity::LasKey(kind, key)), number);
-                    }
-                }
-            }
-            IdentitySource::Pgn => {}
         }
+        if let Ok(eckid) = EckId::parse(line)
+            && eckid.is_official()
+        {
+            if held.identity == IdentitySource::EckId {
+                self.person(number, &Identity::EckId(eckid), keys);
+            } else {
+                traceable &= !held.passed_eckid;
+            }
+        }
+        traceable
+    }
+
+    fn person(&mut self, number: usize, identity: &Identity, keys: &LogKeys) {
+        self.handles.entry(keys.subject_handle(identity)).or_default().push(number);
     }
 }

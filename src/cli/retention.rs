@@ -11,8 +11,9 @@ use crate::{
     answers::Answers,
     clock::Clock,
     config::Config,
-    control::{Answer, HexHandle, Request},
+    control::{Answer, Request},
     disclosure::{self, Due, Log, due},
+    standing::HexHandle,
 };
 
 #[derive(clap::Args)]
@@ -71,9 +72,14 @@ pub(super) fn erase(arguments: &Erase, clock: &Arc<dyn Clock>) -> Result<(), Exi
         eprintln!(
             "{unsealed} rows are of a day that is not over and sealed yet, and still there; run this again tomorrow"
         );
-        return Err(ExitCode::from(FAILED));
     }
-    Ok(())
+    if person.partial {
+        eprintln!(
+            "the log may have more of this person under another identifier or log key: run this again with --feed, a \
+             feed of the school that has the person"
+        );
+    }
+    if unsealed > 0 || person.partial { Err(ExitCode::from(FAILED)) } else { Ok(()) }
 }
 
 fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Log, ExitCode> {

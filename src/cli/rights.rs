@@ -16,9 +16,9 @@ use crate::{
     answers::Answers,
     clock::Clock,
     config::{Config, School},
-    control::{Answer, HexHandle, Request},
+    control::{Answer, Request},
     policy::purpose,
-    standing::{DecidedBy, Ledger, Right, RightKind, Scope},
+    standing::{DecidedBy, HexHandle, Ledger, Right, RightKind, Scope},
 };
 
 #[derive(Subcommand)]
@@ -79,13 +79,12 @@ fn add(what: &What, decided_by: DecidedBy, clock: &Arc<dyn Clock>) -> Result<(),
     let scope = what.scope(&asked.config, school)?;
     let access = Access::open(&asked.config, clock)?;
     let answers = Answers::open(&asked.config).map_err(|error| report::unreadable(&error))?;
-    let (epoch, handle) = asked.subject(&answers, school, &what.who)?;
+    let (epoch, handles) = asked.subject(&answers, school, &what.who)?;
     let right = Right {
         kind: what.kind,
         scope,
-        handle,
+        handles: handles.into_iter().map(HexHandle).collect(),
         epoch,
-        identity: school.identity,
         decided_by,
         entered_ms: 0,
         reference: Uuid::nil(),
@@ -173,7 +172,7 @@ fn list(config: &Config, school: &School) -> Result<(), ExitCode> {
         let entered =
             i64::try_from(right.entered_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let entered = entered.map(|entered| entered.to_string()).unwrap_or_default();
-        let handle = hex::encode(right.handle);
+        let handle = right.handles.first().map(|handle| hex::encode(handle.0)).unwrap_or_default();
         println!("{handle}  {kind:11}  {scope}  {decided_by}  {entered}  {}", right.reference);
     }
     println!("{} entries", standing.rights().len());

@@ -168,8 +168,9 @@ struct Parts {
 
 /// Keys and agreements that came into force while the log was in use or out of reach.
 fn put_on_record(desk: &Desk, epochs: Vec<Leaf>, agreements: &[Arc<Agreement>]) {
-    if let Err(error) = desk.log.note_key_epochs(epochs) {
-        tracing::warn!(reason = %error, "keys in force could not be put on record");
+    match desk.log.note_key_epochs(epochs) {
+        Ok(()) => tracing::info!("keys in force are on record"),
+        Err(error) => tracing::warn!(reason = %error, "keys in force could not be put on record"),
     }
     if let Err(error) = desk.activate_all(agreements) {
         tracing::warn!(reason = %error, "agreements in force could not be put on record");

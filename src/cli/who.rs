@@ -84,13 +84,13 @@ impl Asked {
 }
 
 impl Asked {
-    /// What stands for the person under the newest log key, by the identifier the school's handles are made from.
+    /// What stands for the person under the newest log key.
     pub(super) fn subject(
         &self,
         answers: &Answers<'_>,
         school: &School,
         who: &WhoArguments,
-    ) -> Result<(u16, Handle), ExitCode> {
+    ) -> Result<(u16, Vec<Handle>), ExitCode> {
         answers.subject(&self.who(school, who)?).map_err(|error| unresolved(&error))
     }
 

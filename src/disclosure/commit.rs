@@ -151,10 +151,9 @@ pub struct Log {
 }
 
 struct Inner {
-    storage: Arc<dyn Storage>,
     recorder: Recorder,
-    /// Held while what stands for a school is replaced.
-    standing: Mutex<()>,
+    /// Held while what stands for a school is read or replaced; none once the log is closed.
+    standing: Mutex<Option<Arc<dyn Storage>>>,
     sealer: Mutex<Option<Sealer>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -174,6 +173,7 @@ impl Drop for Inner {
 
 impl Inner {
     fn close(&self) {
+        drop(self.standing.lock().unwrap_or_else(PoisonError::into_inner).take());
         // The sealer first: what it is at still has to be recorded.
         drop(self.sealer.lock().unwrap_or_else(PoisonError::into_inner).take());
         drop(self.recorder.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -245,9 +245,8 @@ impl Log {
         let sealer = sealer.map_err(Error::Open)?;
         Ok(Self {
             inner: Arc::new(Inner {
-                storage,
-                standing: Mutex::new(()),
                 recorder,
+                standing: Mutex::new(Some(storage)),
                 sealer: Mutex::new(Some(sealer)),
                 writer: Mutex::new(Some(writer)),
             }),
@@ -330,7 +329,9 @@ impl Log {
     ///
     /// When it cannot be read.
     pub fn standing(&self, brin: &str) -> Result<Option<Vec<u8>>, Error> {
-        standing::read(self.inner.storage.as_ref(), &standing_name(brin)).map_err(Error::Open)
+        let storage = self.inner.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let storage = storage.as_ref().ok_or(Error::Poisoned)?;
+        standing::read(storage.as_ref(), &standing_name(brin)).map_err(Error::Open)
     }
 
     /// Puts bytes in the place of what stands for a school, and a leaf that says so on record. The leaf's kind is one of
@@ -342,17 +343,16 @@ impl Log {
     /// log takes no more records until the next start, which puts it there.
     pub fn stand(&self, brin: &str, bytes: &[u8], leaf: Leaf) -> Result<(), Error> {
         debug_assert!(leaf.kind.carries_standing());
-        let _alone = self.inner.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let storage = self.inner.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let storage = storage.as_ref().ok_or(Error::Poisoned)?;
         let recorder = &self.inner.recorder;
         let record = |leaf| recorder.record_blocking(Disclosure { leaf, rows: Vec::new() }).map(|_| ());
-        standing::replace(self.inner.storage.as_ref(), brin, bytes, leaf, record).map_err(|failed| {
-            match failed {
-                Replaced::Half(error) => {
-                    recorder.counters.poisoned.store(true, Ordering::Release);
-                    error
-                }
-                Replaced::Not(error) => error,
+        standing::replace(storage.as_ref(), brin, bytes, leaf, record).map_err(|failed| match failed {
+            Replaced::Half(error) => {
+                recorder.counters.poisoned.store(true, Ordering::Release);
+                error
             }
+            Replaced::Not(error) => error,
         })
     }
 

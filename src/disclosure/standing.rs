@@ -72,7 +72,11 @@ pub(super) fn school_of(name: &str) -> Option<(&str, bool)> {
 
 /// Reads a file whole; nothing when there is none.
 pub(super) fn read(storage: &dyn Storage, name: &str) -> io::Result<Option<Vec<u8>>> {
-    read_small(storage, name, LARGEST)
+    match read_small(storage, name, LARGEST) {
+        // There is no folder of a log at all; whoever opens the log says so.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+        read => read,
+    }
 }
 
 /// The hash of a file; nothing when there is none.

@@ -1,8 +1,9 @@
 //! Objections, restrictions and consents: AVG art. 21, 18 and 7.
 //!
-//! A person is known by a handle under a log key of the school and by nothing else. Each entry says which key that was,
-//! and from what identifier handles were made: an entry that can no longer be told apart from others keeps everything
-//! of its school in, and so shows.
+//! A person is known by handles under a log key of the school and by nothing else: one for each identifier that was known
+//! when the entry was made. Each person of a feed is held against them by every identifier the feed has, so that an
+//! objection goes on to hold when the school makes its pseudonyms from another, or a pupil gets a BSN. An entry whose
+//! log key is gone can no longer be told apart from others: it keeps everything of its school in, and so shows.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,10 +15,11 @@ use crate::{
     catalogue::Person,
     config::School,
     disclosure::{KeptOut, rowfile::Handle},
-    keys::{IdentitySource, KeyRing, Purpose},
-    minimise::KeepOut,
+    keys::{KeyRing, Purpose},
+    minimise::{KeepOut, all_identities},
     policy::agreement::{Agreement, Basis},
-    pseudonym::{Identity, LogKeys},
+    pseudonym::LogKeys,
+    record::Record,
 };
 
 /// What was asked for, or agreed to. Numbers are those of the leaf that says so, and of rows kept in by it.
@@ -42,6 +44,11 @@ pub enum DecidedBy {
     /// A parent or guardian.
     Ouder,
 }
+
+/// A handle, in hexadecimal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HexHandle(#[serde(with = "hex")] pub Handle);
 
 /// What an entry is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -73,13 +80,10 @@ pub struct Right {
     pub kind: RightKind,
     /// What it is about.
     pub scope: Scope,
-    /// Stands for the person.
-    #[serde(with = "hex")]
-    pub handle: Handle,
-    /// The log key the handle was made with.
+    /// Stand for the person, one for each identifier that was known when it was entered.
+    pub handles: Vec<HexHandle>,
+    /// The log key they were made with.
     pub epoch: u16,
-    /// The identifier the handle was made from.
-    pub identity: IdentitySource,
     /// Who decided.
     pub decided_by: DecidedBy,
     /// When it was entered, ms since 1970.
@@ -89,9 +93,14 @@ pub struct Right {
 }
 
 impl Right {
-    fn is_about(&self, other: &Self) -> bool {
-        (self.kind, self.handle, self.epoch) == (other.kind, other.handle, other.epoch)
+    fn is_about(&self, epoch: u16, handle: HexHandle) -> bool {
+        self.epoch == epoch && self.handles.contains(&handle)
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        self.kind == other.kind
             && self.scope == other.scope
+            && other.handles.iter().any(|&handle| self.is_about(other.epoch, handle))
     }
 }
 
@@ -114,7 +123,7 @@ impl Standing {
     ///
     /// [`RightError::Known`].
     pub fn enter(&mut self, right: Right) -> Result<(), RightError> {
-        if self.rights.iter().any(|known| known.is_about(&right)) {
+        if self.rights.iter().any(|known| known.is_like(&right)) {
             return Err(RightError::Known);
         }
         self.rights.push(right);
@@ -130,11 +139,11 @@ impl Standing {
         &mut self,
         kind: RightKind,
         scope: &Scope,
-        handles: &[(u16, Handle)],
+        handles: &[(u16, HexHandle)],
     ) -> Result<(), RightError> {
         let before = self.rights.len();
         self.rights.retain(|known| {
-            let own = handles.contains(&(known.epoch, known.handle));
+            let own = handles.iter().any(|&(epoch, handle)| known.is_about(epoch, handle));
             !(own && known.kind == kind && known.scope == *scope)
         });
         if self.rights.len() == before { Err(RightError::Unknown) } else { Ok(()) }
@@ -149,7 +158,9 @@ impl Index {
     pub(super) fn of(rights: &[Right]) -> Self {
         let mut index: HashMap<Handle, Vec<usize>> = HashMap::new();
         for (place, right) in rights.iter().enumerate() {
-            index.entry(right.handle).or_default().push(place);
+            for handle in &right.handles {
+                index.entry(handle.0).or_default().push(place);
+            }
         }
         Self(index)
     }
@@ -164,8 +175,7 @@ pub struct Rights {
     basis: Basis,
 }
 
-/// An entry cannot be told apart from others: its log key is gone, or the school's handles are made from another
-/// identifier now.
+/// An entry cannot be told apart from others: its log key is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Untraceable;
 
@@ -184,9 +194,6 @@ impl Rights {
         let standing = register.load();
         let mut epochs: BTreeSet<u16> = BTreeSet::new();
         for right in &standing.rights {
-            if right.identity != school.identity {
-                return Err(Untraceable);
-            }
             epochs.insert(right.epoch);
         }
         let mut known = Vec::new();
@@ -206,18 +213,20 @@ impl Rights {
 }
 
 impl KeepOut for Rights {
-    fn keep_out(&self, identity: &Identity, person: Person) -> Option<KeptOut> {
+    fn keep_out(&self, record: &Record, person: Person) -> Option<KeptOut> {
         let standing = self.register.load();
         // Consent is asked of pupils; that of staff would not be free (EDPB guidelines 05/2020, 3.1.1).
         let consent = self.basis == Basis::Toestemming && person == Person::Leerling;
         if standing.rights.is_empty() {
             return consent.then_some(KeptOut::GeenToestemming);
         }
+        let identities = all_identities(record, person);
         let mut consented = false;
         let mut out = None;
         for keys in &self.keys {
-            let places = standing.index.0.get(&keys.subject_handle(identity));
-            for right in places.into_iter().flatten().map(|&place| &standing.rights[place]) {
+            let handles = identities.iter().map(|identity| keys.subject_handle(identity));
+            let places = handles.filter_map(|handle| standing.index.0.get(&handle)).flatten();
+            for right in places.map(|&place| &standing.rights[place]) {
                 if right.epoch != keys.epoch() || !right.scope.covers(&self.agreement, &self.purpose) {
                     continue;
                 }

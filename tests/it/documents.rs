@@ -46,7 +46,7 @@ pub(crate) fn agreement_text(release: &[(&str, &str)]) -> String {
     format!(
         "id = \"a\"\nversion = 1\nschool = \"99DE\"\nrecipient = \"noordzee\"\nproduct = \"P\"\nannex = \"a.pdf\"\n\
          purpose = \"leermiddelen\"\nbasis = \"overeenkomst\"\nvalid = {{ from = 2020-08-01, until = 2099-07-31 }}\n\
-         pseudonym = {{ domain = \"recipient\" }}\n[release]\n{lines}"
+         pseudonym = {{ domain = \"recipient\" }}\nspecial = {{ ground = \"speciale-begeleiding\" }}\n[release]\n{lines}"
     )
 }
 

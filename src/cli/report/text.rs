@@ -142,6 +142,9 @@ pub(super) fn inzage(answers: &Answers<'_>, inzage: &Inzage) -> String {
     if !inzage.summaries.is_empty() {
         summaries(&mut out, &inzage.summaries);
     }
+    if inzage.partial {
+        out.push_str(PARTIAL);
+    }
     out.push_str(RIGHTS);
     out
 }
@@ -238,6 +241,15 @@ fn summaries(out: &mut String, summaries: &[Summarised]) {
     }
 }
 
+/// What was given does not tell all that the log may know the person by.
+const PARTIAL: &str = "\
+Niet volledig
+  Gezocht is op wat is opgegeven. Wat het logboek over deze persoon onder een andere code heeft, staat hier niet bij:
+  leerresultaten, verstrekkingen onder een andere logsleutel, of van toen de leerling een ander nummer had. Met --feed,
+  een bestand uit de leerlingadministratie waarin de persoon staat, wordt ook daarop gezocht.
+
+";
+
 const RIGHTS: &str = "\
 Bron
   De gegevens komen uit de leerlingadministratie van de school, of, bij leerresultaten, van de leverancier.
@@ -298,10 +310,19 @@ pub(super) fn leak(leak: &Leak) -> String {
         out,
         "Opgegeven pseudoniemen: {all}; bij deze ontvanger bekend: {known}, onbekend: {unknown}\n"
     );
+    if leak.untraceable > 0 {
+        let _ = writeln!(
+            out,
+            "Niet te herleiden: {}. Deze codes of ECK iD's kan de ontvanger wel hebben gekregen, maar het logboek kent de\n\
+             personen van die school onder iets anders. Geef de pseudoniemen (eckid) die erbij stonden.\n",
+            leak.untraceable
+        );
+    }
     let rows = leak.affected.iter().map(|one| {
         vec![
             one.school.brin.clone(),
             one.handle.clone(),
+            one.epoch.to_string(),
             if one.pupil { "leerling" } else { "leerkracht" }.to_owned(),
             day_of(one.first_ms).to_string(),
             day_of(one.last_ms).to_string(),
@@ -310,7 +331,7 @@ pub(super) fn leak(leak: &Leak) -> String {
     });
     let rows: Vec<_> = rows.collect();
     if !rows.is_empty() {
-        table(&mut out, &["school", "handle", "soort", "sinds", "laatst", "keren"], &rows);
+        table(&mut out, &["school", "handle", "logsleutel", "soort", "sinds", "laatst", "keren"], &rows);
         let mut fields: BTreeMap<Fields, (u64, u64)> = BTreeMap::new();
         for one in &leak.affected {
             let (union, persons) = fields.entry(one.mask.0).or_default();
@@ -319,14 +340,11 @@ pub(super) fn leak(leak: &Leak) -> String {
         }
         out.push('\n');
         for (fields, (mask, persons)) in fields {
-            let _ = writeln!(
-                out,
-                "Van {persons} personen zijn in het bezit van de ontvanger: {}",
-                given(fields, mask)
-            );
+            let _ = writeln!(out, "Van {persons} handles heeft de ontvanger: {}", given(fields, mask));
         }
         out.push_str(
-            "\nWie achter een handle schuilgaat, weet alleen de school: `sluis report inzage --by handle` geeft wat er is\n\
+            "\nOnder elke logsleutel heeft een persoon een andere handle.\n\
+             Wie achter een handle schuilgaat, weet alleen de school: `sluis report inzage --by handle` geeft wat er is\n\
              verstrekt. Een lek wordt binnen 72 uur gemeld bij de Autoriteit Persoonsgegevens, tenzij er waarschijnlijk\n\
              geen risico is (AVG art. 33), en bij een hoog risico ook aan de betrokkenen (AVG art. 34).\n",
         );
@@ -339,6 +357,9 @@ pub(super) fn worklist(list: &Worklist, with_feed: bool) -> String {
     let name = list.school.name.as_deref().unwrap_or_default();
     let _ = writeln!(out, "School      {} {name}\n", list.school.brin);
     out.push_str("WIE MOET VAN EEN CORRECTIE HOREN (AVG art. 19)\n\n");
+    if list.partial {
+        out.push_str(PARTIAL);
+    }
     if list.holders.is_empty() {
         out.push_str("Geen ontvanger heeft iets van deze persoon gekregen.\n");
         return out;
