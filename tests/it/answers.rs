@@ -5,7 +5,6 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
-    process::Stdio,
     sync::Arc,
     thread,
 };
@@ -90,17 +89,8 @@ fn deliver(home: &Home, day: Date, document: &str) -> String {
     String::from_utf8(disclosed.receiver).unwrap()
 }
 
-fn run_with(home: &Home, arguments: &[&str], input: &str) -> Ran {
-    let mut command = home.sluis(arguments);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A command that refuses before it reads is no failure here.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    Ran::from(child.wait_with_output().unwrap())
-}
-
 fn inzage(home: &Home, by: &str, input: &str, more: &[&str]) -> Ran {
-    run_with(home, &[&["report", "inzage", "--school", "99DE", "--by", by], more].concat(), input)
+    home.run_with(&[&["report", "inzage", "--school", "99DE", "--by", by], more].concat(), input)
 }
 
 fn json(ran: &Ran) -> Value {
@@ -211,7 +201,7 @@ fn who_cannot_be_found_is_said() {
         assert!(ran.out.is_empty());
         assert_no_secrets(&ran.err);
     }
-    let ran = run_with(&home, &["report", "inzage", "--school", "99XX", "--by", "key"], "100001");
+    let ran = home.run_with(&["report", "inzage", "--school", "99XX", "--by", "key"], "100001");
     assert_eq!(ran.code, 2, "{}", ran.err);
 }
 
@@ -352,7 +342,7 @@ fn a_leak_is_traced_to_those_affected() {
     let token = attribute(&got, "key", 1);
     let list = format!("{uri}\n{uri}\n\n{token}\n{}\nonzin\n", "0".repeat(128));
     let arguments = ["report", "lek", "--recipient", "noordzee", "--format", "json"];
-    let found = json(&run_with(&home, &arguments, &list));
+    let found = json(&home.run_with(&arguments, &list));
     let report = &found["report"];
     assert_eq!((&report["given"], &report["known"], &report["unknown"]), (&4.into(), &2.into(), &2.into()));
     let affected = report["affected"].as_array().unwrap();
@@ -365,7 +355,7 @@ fn a_leak_is_traced_to_those_affected() {
     let handle = one["handle"].as_str().unwrap();
     let told = json(&inzage(&home, "handle", handle, &["--format", "json"]));
     assert_eq!(told["report"]["deliveries"].as_array().unwrap().len(), 2);
-    let bare = run_with(&home, &["report", "lek", "--recipient", "noordzee", "--school", "99DE"], digits);
+    let bare = home.run_with(&["report", "lek", "--recipient", "noordzee", "--school", "99DE"], digits);
     assert!(
         bare.out.contains("Opgegeven pseudoniemen: 1; bij deze ontvanger bekend: 1, onbekend: 0"),
         "{}",
@@ -381,7 +371,7 @@ fn who_holds_an_older_value_is_on_the_list() {
     let list = |feed: &[&str], more: &[&str]| {
         fs::write(home.path("feed.xml"), pupils(feed)).unwrap();
         let arguments = ["report", "correctie", "--school", "99DE", "--by", "key", "--format", "json"];
-        let found = json(&run_with(&home, &[&arguments, more].concat(), "100001"));
+        let found = json(&home.run_with(&[&arguments, more].concat(), "100001"));
         let holders = found["report"]["holders"].as_array().unwrap().clone();
         assert_eq!(holders.len(), 1);
         assert_eq!(holders[0]["recipient"]["id"], "noordzee");
