@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, StatusCode, Uri,
     body::Incoming,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue},
+    header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue},
     rt::{Read, ReadBufCursor, Write},
 };
 use hyper_util::{
@@ -33,9 +33,6 @@ use crate::{
     egress::OnRecord,
     ingress::listener::{MAX_HEAD, head_bytes},
 };
-
-/// How long a connection waits for its next use.
-const POOL_IDLE: Duration = Duration::from_secs(30);
 
 /// Why a pupil administration gave no answer that can be read. Nothing it said is in here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +87,8 @@ pub struct LasAnswer {
     pub body: Incoming,
 }
 
-/// A client for one pupil administration and one recipient: connections are never shared between recipients.
+/// A client for one pupil administration and one recipient. Each request has a connection of its own: one that waits for
+/// the next holds on to the last it read, which is of pupils, and there is no way to wipe it.
 pub struct LasClient {
     url: Uri,
     response: Duration,
@@ -106,9 +104,7 @@ impl LasClient {
         response: Duration,
     ) -> Self {
         let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(4)
+            .pool_max_idle_per_host(0)
             .http1_max_buf_size(MAX_HEAD)
             .build(Connector { tls: tls.map(TlsConnector::from), connect });
         Self { url, response, client }
@@ -146,6 +142,7 @@ impl LasClient {
         let authority = self.url.authority().map_or("", |authority| authority.as_str());
         headers.insert(HOST, header(authority)?);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert("soapaction", header(&format!("\"{action}\""))?);
         headers.insert("fsc-transaction-id", header(transaction)?);
