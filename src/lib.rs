@@ -82,5 +82,6 @@ pub mod problem;
 pub mod problem_details;
 pub mod record;
 pub mod shutdown;
+mod stack;
 pub mod tls;
 pub mod token;

@@ -11,7 +11,7 @@ mod endings; // suppliers that hang up or do not read, LASes that drip, disks th
 mod gateway; // the real binary, mutual TLS, a pupil administration that misbehaves
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
-mod memory; // the memory of a process is not dumped
+mod memory; // neither a core dump nor the memory of a process at rest holds what was planted
 mod planted; // numbers that are planted, and a search for every form of them
 mod properties; // whatever the agreement and the document: only what is named leaves
 mod results; // results go to the school they are of, whole, or not at all
