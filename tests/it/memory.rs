@@ -20,20 +20,26 @@ use std::{
 
 use crate::{
     documents::feed,
-    gateway::{ASK, FakeLas, Served, begin, connect, held_back, post, read_all, request, send, try_connect},
+    gateway::{
+        ASK, FakeLas, Served, attribute, begin, connect, held_back, post, read_all, request, send,
+        try_connect,
+    },
     home::Home,
-    planted::{NUMBERS, find},
+    planted::{NAME, NUMBERS, find},
 };
 
 /// As patient as a machine that does much else at once may need.
 const PATIENT: &str = "las_response_ms = 20000\nlas_idle_ms = 20000\nheader_read_ms = 60000\n";
 
-/// Six hundred pupils, so that something leaves before the end is read, with the planted numbers among them.
+/// Six hundred pupils, so that something leaves before the end is read, all with a name and a key that may not, and the
+/// planted numbers among them.
 fn many_planted() -> String {
     let pupils: String = (0..600)
         .map(|i| {
             let number = NUMBERS.get(i % 100).map_or(String::new(), |number| format!("<bsn>{number}</bsn>"));
-            format!("<leerling key=\"{}\"><roepnaam>Jip</roepnaam>{number}</leerling>", 200_000 + i)
+            format!(
+                "<leerling key=\"{NAME}{i}\"><voornamen>{NAME}</voornamen><roepnaam>Jip</roepnaam>{number}</leerling>"
+            )
         })
         .collect();
     feed(&format!("<leerlingen>{pupils}</leerlingen>"))
@@ -103,7 +109,7 @@ fn memory(process: u32) -> io::Result<Vec<(String, Vec<u8>)>> {
     Ok(parts)
 }
 
-/// Where planted numbers stand in the memory of a process, and in what surroundings.
+/// Where what was planted stands in the memory of a process, and in what surroundings.
 fn planted_in(process: u32) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
     for (part, bytes) in memory(process)? {
@@ -156,7 +162,7 @@ fn documents() -> Vec<(Vec<u8>, usize)> {
 
 #[test]
 #[allow(clippy::print_stderr, reason = "what could not be tested has to be said")]
-fn at_rest_the_memory_holds_no_number_that_passed_through() {
+fn at_rest_the_memory_holds_nothing_that_had_to_stay() {
     let home = Home::new();
     // The number is what pseudonyms are made from, so that it gets to every place where there is any.
     home.edit("sluis.toml", |text| text.replace("[[school]]\n", "[[school]]\nidentity = \"pgn\"\n"));
@@ -206,16 +212,15 @@ fn at_rest_the_memory_holds_no_number_that_passed_through() {
     };
 
     let mut stream = begun();
-    begin(&mut stream);
+    let answer = begin(&mut stream);
     let found = planted_in(served.id()).unwrap();
-    for number in NUMBERS {
-        assert!(
-            found.iter().any(|found| found.starts_with(number)),
-            "{number} is at work, and has to be found"
-        );
+    for planted in NUMBERS.into_iter().chain([NAME]) {
+        let there = found.iter().any(|found| found.starts_with(planted));
+        assert!(there, "{planted} is at work, and has to be found");
     }
     release.send(()).unwrap();
-    read_all(&mut stream);
+    let answer = String::from_utf8(answer).unwrap() + &read_all(&mut stream);
+    let token = attribute(&answer, "leerling", "key");
     drop(stream);
     wait_until_clean(&served, 0);
 
@@ -229,9 +234,19 @@ fn at_rest_the_memory_holds_no_number_that_passed_through() {
     // What a supplier should never send.
     let planted = format!("{ASK}<kanarie>{0}</kanarie><groep key=\"{0}\">{0}</groep>", NUMBERS[0]);
     post(&home, &served, &request(&home, "leerlinggegevens_verzoek", &planted));
-    let results =
-        format!("<school>{ASK}</school><toetsafnames><toetsafname><leerlingid>{}</leerlingid>", NUMBERS[1]);
-    post(&home, &served, &request(&home, "leerresultaten_verzoek", &results));
+    // Results, which take the pupil's key back to the LAS, and ones with what is none.
+    for leerling in [token, NUMBERS[1]] {
+        let results = format!(
+            "<school><schooljaar>2026-2027</schooljaar><brincode>99DE</brincode>\
+             <aanmaakdatum>2026-11-11T00:05:46</aanmaakdatum><xsdversie>2.2</xsdversie></school><toetsafnames><toetsafname>\
+             <leerlingid>{leerling}</leerlingid><resultaten><resultaat key=\"R1\"><afnamedatum>2026-11-10</afnamedatum>\
+             <toetscode>T1</toetscode><score>17</score></resultaat></resultaten></toetsafname></toetsafnames><toetsen><toets>\
+             <toetscode vocabulaire=\"urn:x\">T1</toetscode><toetsnaam>Rekenen</toetsnaam></toets></toetsen>"
+        );
+        post(&home, &served, &request(&home, "leerresultaten_verzoek", &results));
+    }
+    let key = format!("<leerlingid>{NAME}");
+    assert!(las.requests.lock().unwrap().last().unwrap().contains(&key), "the results have been brought");
     wait_until_clean(&served, 0);
 
     // The connection of a supplier may stay: of a pupil it has seen only what may leave.

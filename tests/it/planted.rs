@@ -1,4 +1,4 @@
-//! Numbers that are planted in documents, and a search for every form in which something could have kept one.
+//! Numbers and a name that are planted in documents, and a search for every form in which something could have kept one.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -6,9 +6,12 @@ use std::{collections::BTreeSet, sync::LazyLock};
 /// or addresses, so that what is found in four bytes has been planted.
 pub(crate) const NUMBERS: [&str; 3] = ["999990019", "063138219", "918273651"];
 
-static NEEDLES: LazyLock<Needles> = LazyLock::new(|| Needles::new(&NUMBERS));
+/// A first name that no agreement here releases, and a part of keys.
+pub(crate) const NAME: &str = "Kwartelkoning";
 
-/// Where planted numbers stand in these bytes, and in which form.
+static NEEDLES: LazyLock<Needles> = LazyLock::new(|| Needles::new(&NUMBERS, NAME));
+
+/// Where what was planted stands in these bytes, and in which form.
 pub(crate) fn find(bytes: &[u8]) -> Vec<(usize, &'static str)> {
     NEEDLES.find(bytes)
 }
@@ -21,14 +24,12 @@ struct Needles {
 }
 
 impl Needles {
-    fn new(numbers: &[&str]) -> Self {
-        let forms = |number: &&str| {
-            forms(number).into_iter().map({
-                let number = (*number).to_owned();
-                move |(form, bytes)| (format!("{number} as {form}"), bytes)
-            })
-        };
-        let all: Vec<_> = numbers.iter().flat_map(forms).collect();
+    fn new(numbers: &[&str], name: &str) -> Self {
+        let mut all = Vec::new();
+        for number in numbers {
+            all.extend(forms(number).into_iter().map(|(form, bytes)| (format!("{number} as {form}"), bytes)));
+        }
+        all.extend(texts(name).map(|(form, bytes)| (format!("{name} as {form}"), bytes)));
         let mut begins = vec![false; 1 << 16];
         for (_, bytes) in &all {
             begins[beginning(bytes)] = true;
@@ -52,20 +53,26 @@ fn beginning(bytes: &[u8]) -> usize {
     usize::from(bytes[0]) << 8 | usize::from(bytes[1])
 }
 
+fn texts(text: &str) -> [(&'static str, Vec<u8>); 3] {
+    [
+        ("ASCII", text.into()),
+        ("UTF-16, little-endian", text.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        ("UTF-16, big-endian", text.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+    ]
+}
+
 /// The forms of a number of nine digits. A form that holds another has no line of its own: sixty-four bits hold the
 /// thirty-two, and a number with zeros before it the one without.
 fn forms(number: &str) -> Vec<(&'static str, Vec<u8>)> {
     let short = number.trim_start_matches('0');
     let integer: u32 = number.parse().unwrap();
     let values = |text: &str| text.bytes().map(|digit| digit - b'0').collect::<Vec<_>>();
-    let mut forms = vec![
-        ("ASCII", short.into()),
-        ("UTF-16, little-endian", short.encode_utf16().flat_map(u16::to_le_bytes).collect()),
-        ("UTF-16, big-endian", short.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+    let mut forms = Vec::from(texts(short));
+    forms.extend([
         ("an integer, little-endian", integer.to_le_bytes().into()),
         ("an integer, big-endian", integer.to_be_bytes().into()),
         ("a byte per digit", values(short)),
-    ];
+    ]);
     for digits in BTreeSet::from([values(number), values(short)]) {
         let pack = |digits: &[u8]| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<_>>();
         if digits.len() % 2 == 0 {
@@ -109,6 +116,9 @@ fn every_form_is_found_where_it_was_planted() {
         ("063138219 as two digits per byte, from their begin", &[0x06, 0x31, 0x38, 0x21, 0x9F]),
         ("063138219 as two digits per byte", &[0x63, 0x13, 0x82, 0x19]),
         ("918273651 as ASCII", b"918273651"),
+        ("Kwartelkoning as ASCII", b"Kwartelkoning"),
+        ("Kwartelkoning as UTF-16, little-endian", b"K\0w\0a\0r\0t\0e\0l\0k\0o\0n\0i\0n\0g\0"),
+        ("Kwartelkoning as UTF-16, big-endian", b"\0K\0w\0a\0r\0t\0e\0l\0k\0o\0n\0i\0n\0g"),
     ];
     for &(what, form) in forms {
         // At the begin, at the end, and where what is before could be taken for a begin of it.
