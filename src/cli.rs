@@ -6,6 +6,7 @@ mod access;
 mod agreements;
 mod check;
 mod demo;
+mod dumps;
 pub mod init;
 mod interrupt;
 mod keys;
@@ -120,6 +121,14 @@ pub(crate) fn report(problems: &[Problem]) {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
+    if let Err(error) = dumps::refuse() {
+        let why = error.kind();
+        eprintln!(
+            "a core dump of this process would hold pupils' data, and cannot be ruled out ({why}); let the sandbox it runs \
+             in, such as a seccomp profile, allow setrlimit and prctl(PR_SET_DUMPABLE)"
+        );
+        return ExitCode::from(FAILED);
+    }
     // The usual words of a panic may quote the text it stumbled over; the place says enough.
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map_or_else(String::new, |at| format!(" ({}:{})", at.file(), at.line()));

@@ -83,6 +83,7 @@ pub mod problem;
 pub mod problem_details;
 pub mod record;
 pub mod shutdown;
+mod stack;
 pub mod standing;
 pub mod tls;
 pub mod token;

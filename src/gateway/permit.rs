@@ -19,6 +19,7 @@ use crate::{
     las::{LasClient, xml_charset},
     party::PeerCertificate,
     policy::rules::Reason,
+    stack::cleared,
 };
 
 /// A request that may be answered.
@@ -66,7 +67,7 @@ impl Gateway {
         let (decode, held) = (limits.decode(), Arc::clone(account));
         let read = tokio::task::spawn_blocking(move || {
             let _held = held;
-            ingress::read(&body, charset, &decode)
+            cleared(|| ingress::read(&body, charset, &decode))
         });
         let request = read.await.map_err(|_| internal())?.map_err(|error| {
             let text = match error {

@@ -9,7 +9,7 @@ mod recipients; // what one received, leaked, holds
 mod results; // what came back for a pupil
 mod schools; // what is alike at two schools is not the same
 
-use std::{io::Write, process::Stdio, sync::Arc};
+use std::sync::Arc;
 
 use jiff::civil::{Date, date};
 use serde_json::Value;
@@ -103,22 +103,13 @@ fn deliver_of(home: &Home, brin: &str, day: Date, document: &str) -> String {
     String::from_utf8(disclosed.receiver).unwrap()
 }
 
-fn run_with(home: &Home, arguments: &[&str], input: &str) -> Ran {
-    let mut command = home.sluis(arguments);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A command that refuses before it reads is no failure here.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    Ran::from(child.wait_with_output().unwrap())
-}
-
 fn inzage(home: &Home, by: &str, input: &str, more: &[&str]) -> Ran {
-    run_with(home, &[&["report", "inzage", "--school", "99DE", "--by", by], more].concat(), input)
+    home.run_with(&[&["report", "inzage", "--school", "99DE", "--by", by], more].concat(), input)
 }
 
 /// What a report says, in JSON.
 fn report(home: &Home, words: &[&str], input: &str) -> Value {
-    let ran = run_with(home, &[&["report"], words, &["--format", "json"]].concat(), input);
+    let ran = home.run_with(&[&["report"], words, &["--format", "json"]].concat(), input);
     json(&ran)["report"].clone()
 }
 

@@ -12,6 +12,8 @@ mod epochs; // which keys were in force is on record, once
 mod gateway; // the real binary, mutual TLS, a pupil administration that misbehaves
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
+mod memory; // neither a core dump nor the memory of a process at rest holds what was planted
+mod planted; // numbers and a name that are planted, and a search for every form of them
 mod properties; // whatever the agreement and the document: only what is named leaves
 mod results; // results go to the school they are of, whole, or not at all
 mod retention; // what falls due goes, what was asked to go goes, and the log still verifies

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use sluis::{clock::SystemClock, config::Config, disclosure::Log};
 
-use super::{MONDAY, TUESDAY, WEDNESDAY, deliver, inzage, json, report, run_with, timeless};
+use super::{MONDAY, TUESDAY, WEDNESDAY, deliver, inzage, json, report, timeless};
 use crate::{
     documents::feed,
     gateway::attribute,
@@ -157,7 +157,7 @@ fn a_teacher_is_found_and_is_not_the_pupil_of_the_same_key() {
         (&one["handle"], &one["pupil"], &one["deliveries"]),
         (&handle.into(), &false.into(), &2.into())
     );
-    let text = run_with(&home, &["report", "lek", "--recipient", "noordzee"], token);
+    let text = home.run_with(&["report", "lek", "--recipient", "noordzee"], token);
     assert!(text.out.contains("leerkracht") && text.out.contains("Van 1 handles"), "{}", text.out);
 
     let holds = |feed: &str| holds(&home, "key", "100001", TEACHER, feed);
@@ -206,7 +206,7 @@ fn where_persons_are_known_by_eckid() {
     // A code that stood in for a key leads to a key, and the log goes by ECK iDs.
     let leaked = leak(&home, &[&jip, own, token, &official('9'), "onzin"]);
     assert_eq!(counts(&leaked), [5, 2, 2, 1, 1]);
-    let text = run_with(&home, &["report", "lek", "--recipient", "noordzee"], token);
+    let text = home.run_with(&["report", "lek", "--recipient", "noordzee"], token);
     assert!(text.out.contains("Niet te herleiden: 1."), "{}", text.out);
 
     assert_eq!(holds(&home, "eckid", &jip, &[], &both("100001", "Jip")), "current");

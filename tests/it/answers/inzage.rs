@@ -10,8 +10,7 @@ use sluis::{
 };
 
 use super::{
-    JANNEKE, JIP, always, assert_no_secrets, attribute, deliver, inzage, json, pupils, readings, run_with,
-    three_days,
+    JANNEKE, JIP, always, assert_no_secrets, attribute, deliver, inzage, json, pupils, readings, three_days,
 };
 use crate::home::Home;
 
@@ -94,7 +93,7 @@ fn who_cannot_be_found_is_said() {
         assert!(ran.out.is_empty());
         assert_no_secrets(&ran.err);
     }
-    let ran = run_with(&home, &["report", "inzage", "--school", "99XX", "--by", "key"], "100001");
+    let ran = home.run_with(&["report", "inzage", "--school", "99XX", "--by", "key"], "100001");
     assert_eq!(ran.code, 2, "{}", ran.err);
 }
 

@@ -4,9 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{
-    JANNEKE, JIP, JIPPIE, assert_no_secrets, attribute, inzage, json, pupils, readings, run_with, three_days,
-};
+use super::{JANNEKE, JIP, JIPPIE, assert_no_secrets, attribute, inzage, json, pupils, readings, three_days};
 
 #[test]
 fn what_a_recipient_received_is_counted() {
@@ -48,7 +46,7 @@ fn a_leak_is_traced_to_those_affected() {
     let token = attribute(&got, "key", 1);
     let list = format!("{uri}\n{uri}\n\n{token}\n{}\nonzin\n", "0".repeat(128));
     let arguments = ["report", "lek", "--recipient", "noordzee", "--format", "json"];
-    let found = json(&run_with(&home, &arguments, &list));
+    let found = json(&home.run_with(&arguments, &list));
     let report = &found["report"];
     assert_eq!((&report["given"], &report["known"], &report["unknown"]), (&4.into(), &2.into(), &2.into()));
     let affected = report["affected"].as_array().unwrap();
@@ -61,7 +59,7 @@ fn a_leak_is_traced_to_those_affected() {
     let handle = one["handle"].as_str().unwrap();
     let told = json(&inzage(&home, "handle", handle, &["--format", "json"]));
     assert_eq!(told["report"]["deliveries"].as_array().unwrap().len(), 2);
-    let bare = run_with(&home, &["report", "lek", "--recipient", "noordzee", "--school", "99DE"], digits);
+    let bare = home.run_with(&["report", "lek", "--recipient", "noordzee", "--school", "99DE"], digits);
     assert!(
         bare.out.contains("Opgegeven pseudoniemen: 1; bij deze ontvanger bekend: 1, onbekend: 0"),
         "{}",
@@ -77,7 +75,7 @@ fn who_holds_an_older_value_is_on_the_list() {
     let list = |feed: &[&str], more: &[&str]| {
         fs::write(home.path("feed.xml"), pupils(feed)).unwrap();
         let arguments = ["report", "correctie", "--school", "99DE", "--by", "key", "--format", "json"];
-        let found = json(&run_with(&home, &[&arguments, more].concat(), "100001"));
+        let found = json(&home.run_with(&[&arguments, more].concat(), "100001"));
         let holders = found["report"]["holders"].as_array().unwrap().clone();
         assert_eq!(holders.len(), 1);
         assert_eq!(holders[0]["recipient"]["id"], "noordzee");

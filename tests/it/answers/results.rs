@@ -4,9 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{
-    JANNEKE, JIP, always, assert_no_secrets, export::export, inzage, json, pupils, report, run_with,
-};
+use super::{JANNEKE, JIP, always, assert_no_secrets, export::export, inzage, json, pupils, report};
 use crate::{
     gateway::{ASK, FakeLas, Served, attribute, post, request, write_xml},
     home::Home,
@@ -104,7 +102,7 @@ fn where_pseudonyms_are_not_made_from_keys_a_feed_leads_to_the_results() {
 
     // Nor is a part of the person that cannot be looked up taken for gone.
     let erase = |more: &[&str]| {
-        run_with(&home, &[&["log", "erase", "--school", "99DE", "--by", "pgn"], more].concat(), "999990019")
+        home.run_with(&[&["log", "erase", "--school", "99DE", "--by", "pgn"], more].concat(), "999990019")
     };
     let ran = erase(&[]);
     assert!(ran.code == 1 && ran.err.contains("the log may have more of this person"), "{}", ran.err);

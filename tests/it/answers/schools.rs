@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{JANNEKE, JIP, MONDAY, TUESDAY, deliver_of, json, pupils, report, run_with, timeless};
+use super::{JANNEKE, JIP, MONDAY, TUESDAY, deliver_of, json, pupils, report, timeless};
 use crate::{gateway::attribute, home::Home};
 
 /// Jip of 99DE on Monday and Tuesday, and another pupil of 99DF with the same key and BSN on Tuesday; with the document
@@ -38,7 +38,7 @@ fn pupils_of_two_schools_with_the_same_key_are_two() {
         assert_eq!(days(&home, "99DF", by, given_elsewhere), ["2026-09-08"], "{by}");
     }
     let inzage = ["report", "inzage", "--school", "99DE", "--by"];
-    let ran = run_with(&home, &[&inzage[..], &["eckid"]].concat(), elsewhere);
+    let ran = home.run_with(&[&inzage[..], &["eckid"]].concat(), elsewhere);
     assert!(ran.code == 1 && ran.err.contains("was given this pseudonym"), "{}", ran.err);
 
     let received = report(&home, &["leverancier", "--recipient", "noordzee"], "");
@@ -85,8 +85,7 @@ fn pupils_of_two_schools_with_the_same_key_are_two() {
 #[test]
 fn evidence_and_erasure_are_of_one_school() {
     let (home, _) = two_schools();
-    let ran = run_with(
-        &home,
+    let ran = home.run_with(
         &["report", "inzage", "--school", "99DF", "--by", "key", "--proof", "bewijs", "--format", "json"],
         "100001",
     );
@@ -95,7 +94,7 @@ fn evidence_and_erasure_are_of_one_school() {
     assert!(verified.code == 0 && verified.out.contains("1 regel over deze persoon"), "{verified:?}");
     assert!(!verified.out.contains("2026-09-07"), "a day on which only the other school had deliveries");
 
-    let ran = run_with(&home, &["log", "erase", "--school", "99DE", "--by", "key"], "100001");
+    let ran = home.run_with(&["log", "erase", "--school", "99DE", "--by", "key"], "100001");
     assert_eq!((ran.code, ran.out.as_str()), (0, "2 rows and 0 summaries erased\n"), "{}", ran.err);
     assert!(days(&home, "99DE", "key", "100001").is_empty());
     assert_eq!(days(&home, "99DE", "key", "100002"), ["2026-09-08"], "Janneke is still there");
