@@ -17,6 +17,7 @@ mod planted; // numbers and a name that are planted, and a search for every form
 mod properties; // whatever the agreement and the document: only what is named leaves
 mod results; // results go to the school they are of, whole, or not at all
 mod retention; // what falls due goes, what was asked to go goes, and the log still verifies
+mod rights; // who objects stays out, from the next person on
 mod rows; // files of rows: sealed, found, proven, erased, rolled up
 mod samples; // real messages against the official schemas, where those are present
 mod schemas; // every published schema is loaded
