@@ -1,6 +1,7 @@
 //! Sluis from outside: the library's public face, the real binary, real TLS, real files.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod agreements; // templates, approval, the five rules
 mod answers; // reports and evidence from a log of several days
 mod canary; // planted values appear in nothing the process emits
 mod certs; // a recipient is known by its name, OIN or thumbprint
