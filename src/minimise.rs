@@ -10,7 +10,9 @@ mod events;
 mod person;
 mod rule;
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::RangeInclusive};
+
+use jiff::civil::Date;
 
 pub use events::{Event, Events};
 use person::Pending;
@@ -72,6 +74,8 @@ pub struct Scope<'a> {
     pub records: u64,
     /// Who is kept out, though the agreement covers persons like them.
     pub rights: &'a dyn KeepOut,
+    /// The days on which a document may have been made that says when it was; none: any.
+    pub fresh: Option<RangeInclusive<Date>>,
 }
 
 /// Knows of objections, restrictions and consents.
@@ -135,6 +139,8 @@ pub enum Refusal {
     SchooljaarMissing,
     /// Two feeds in one document.
     SecondFeed,
+    /// The document was made too long ago, or is of a day to come.
+    Stale,
 }
 
 impl fmt::Display for Refusal {
@@ -155,6 +161,9 @@ impl fmt::Display for Refusal {
                 "the document does not say its schooljaar (as in 2026-2027), and has no peildatum or aanmaakdatum that tells"
             }
             Self::SecondFeed => "two feeds in one document",
+            Self::Stale => {
+                "the document was made longer ago than integrity.max_age_days, or on a day to come; export it anew"
+            }
         })
     }
 }
@@ -423,6 +432,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
 
     fn accept_school(&mut self, record: Record) -> Result<(), Refusal> {
         self.check_school(&record)?;
+        self.check_age(&record)?;
         if self.school.is_some() || self.opened {
             self.summary.events.count(Event::DuplicateElement, 1);
             self.note_withheld(&record);
@@ -452,6 +462,14 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             return Err(Refusal::SchoolMissing);
         };
         if right { Ok(()) } else { Err(Refusal::SchoolOther) }
+    }
+
+    /// Whether the document was made on one of the days it may be of. One that does not say when passes.
+    fn check_age(&self, record: &Record) -> Result<(), Refusal> {
+        let Some(fresh) = &self.scope.fresh else { return Ok(()) };
+        let made = record.values(self.catalogue.field_named("school.aanmaakdatum"));
+        let mut days = made.map(|made| made.get(..10).and_then(|day| day.parse::<Date>().ok()));
+        if days.all(|day| day.is_some_and(|day| fresh.contains(&day))) { Ok(()) } else { Err(Refusal::Stale) }
     }
 
     /// The school with the school year that the standard insists on: the document's own, or that of its dates.

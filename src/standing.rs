@@ -6,6 +6,7 @@
 //! while they run, so that what is entered holds from the next person on.
 
 mod approval;
+mod hold;
 mod rights;
 
 use std::{
@@ -25,6 +26,7 @@ use crate::{
 };
 
 pub use approval::{Activated, Approval, ApprovalError};
+pub use hold::{Because, Decision, Hold, HoldError};
 pub use rights::{DecidedBy, HexHandle, Right, RightError, RightKind, Rights, Scope, Untraceable};
 
 /// All that stands for one school.
@@ -39,6 +41,9 @@ pub struct Standing {
     /// Versions of agreements in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     agreements: Vec<Activated>,
+    /// Deliveries that are or were held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    holds: Vec<Hold>,
     #[serde(skip)]
     index: rights::Index,
 }
@@ -53,6 +58,9 @@ pub enum Error {
     /// An agreement cannot be put in force.
     #[error("{0}")]
     Approval(#[from] ApprovalError),
+    /// Nothing can be decided on a hold.
+    #[error("{0}")]
+    Hold(#[from] HoldError),
     /// An entry cannot be made or lifted.
     #[error("{0}")]
     Right(#[from] RightError),
@@ -163,6 +171,21 @@ impl Ledger {
         log.stand(brin, &standing.seal()?, leaf)?;
         register.store(Arc::new(standing));
         Ok(done)
+    }
+
+    /// Holds a delivery, unless the same is held already. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on record.
+    pub fn hold(&self, brin: &str, leaf: Leaf, hold: Hold) -> Result<(), Error> {
+        if self.school(brin)?.load().knows_hold(&hold.recipient, &hold.hash) {
+            return Ok(());
+        }
+        self.change(brin, leaf, |standing| {
+            standing.hold(hold);
+            Ok(())
+        })
     }
 
     /// Reads what stands for each school of a configuration, so that whatever is damaged shows at once.

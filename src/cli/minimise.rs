@@ -153,7 +153,7 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
     // What stands may have changed since; from now on nobody else changes it.
     let ledger = Arc::new(Ledger::of(log.clone()));
     let delivery = Delivery::decide(&config, &ledger, &asked, clock).map_err(refused)?;
-    let desk = Desk { log: log.clone(), ledger, clock: Arc::clone(clock) };
+    let desk = Desk { data: config.data.clone(), log: log.clone(), ledger, clock: Arc::clone(clock) };
     desk.activate_all(std::slice::from_ref(delivery.shared_agreement())).map_err(|error| {
         eprintln!("{}: {error}; nothing has left", config.data.display());
         ExitCode::from(FAILED)
@@ -174,6 +174,11 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
             return Err(ExitCode::from(status));
         }
         Err(error) => {
+            if let Error::Held(held) = &error
+                && let Err(error) = delivery.hold(&desk.ledger, held)
+            {
+                eprintln!("{}: {error}; that it is held is not on record", config.data.display());
+            }
             eprintln!("{}: {error}{}; nothing more has left", feed.name(), mend(&error));
             return Err(ExitCode::from(status(&error)));
         }
@@ -201,7 +206,7 @@ pub(super) fn status(error: &Error) -> u8 {
     match error {
         error if error.is_by_policy() => REFUSED,
         Error::Decode(_) | Error::Refused(Refusal::NotAFeed | Refusal::SecondFeed) => USAGE,
-        Error::Log(_) | Error::Receiver(_) | Error::Refused(_) => FAILED,
+        Error::Empty | Error::Held(_) | Error::Log(_) | Error::Receiver(_) | Error::Refused(_) => FAILED,
     }
 }
 

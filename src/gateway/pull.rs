@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     bridge::{self, AnswerBody, Body, BodyReader, BodyWriter, Patience},
-    exchange::{Attempt, attempt},
+    exchange::{Attempt, Error, attempt},
     fault::FaultCode,
     las::{LasAnswer, LasError},
     stack::cleared,
@@ -58,6 +58,7 @@ impl Gateway {
         let (started, head) = oneshot::channel();
         let receiver = Receiver { writer, begin: Some((started, answer)) };
         let account = Arc::clone(account);
+        let ledger = Arc::clone(&self.ledger);
         // The stages read and write like files, so they have a thread of their own.
         let work = self.tasks.spawn_blocking(move || {
             let _entered = account.span.enter();
@@ -67,6 +68,11 @@ impl Gateway {
             books.metrics.disclosed(&left.summary, left.bytes);
             let receiver = ended.inspect_err(|error| {
                 fault::say(error, left.chunks, left.bytes);
+                if let Error::Held(held) = error
+                    && let Err(error) = delivery.hold(&ledger, held)
+                {
+                    tracing::warn!(reason = %error, "that the delivery is held could not be put on record");
+                }
             })?;
             let whole = receiver.writer.finish();
             let ended = delivery.ended(&books.log, &left, whole, 200);

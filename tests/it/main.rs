@@ -11,6 +11,7 @@ mod documents; // golden documents, spellings, chunkings
 mod endings; // suppliers that hang up or do not read, LASes that drip, disks that are full
 mod epochs; // which keys were in force is on record, once
 mod gateway; // the real binary, mutual TLS, a pupil administration that misbehaves
+mod holds; // what differs too much waits for a decision
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
 mod memory; // neither a core dump nor the memory of a process at rest holds what was planted
