@@ -302,8 +302,12 @@ impl Judge {
     }
 
     fn jumps(&self, before: &Baseline) -> Vec<String> {
-        let share = |count: u32, all: u32| i64::from(count) * 100 / i64::from(all.max(1));
-        let (was, now) = (count(&before.pupils), count(&self.now.pupils));
+        let share = |count: u32, all: i64| i64::from(count) * 100 / all.max(1);
+        // Of whoever is kept out by an objection no field leaves, and no field is missing.
+        let released = |pupils: &[([u8; 8], [u8; 4])]| {
+            i64::try_from(pupils.iter().filter(|(_, mac)| *mac != [0; 4]).count()).expect("at most MOST")
+        };
+        let (was, now) = (released(&before.pupils), released(&self.now.pupils));
         let limit = i64::from(self.thresholds.fill_points);
         let fields = catalogue().fields().iter().filter(|field| {
             let kind = catalogue().record(field.record);
@@ -312,7 +316,7 @@ impl Judge {
                 return false;
             };
             let (before, after) = (before.fill[usize::from(bit)], self.now.fill[usize::from(bit)]);
-            (share(before, was) - share(after, now)).abs() > limit
+            was > 0 && now > 0 && (share(before, was) - share(after, now)).abs() > limit
         });
         fields.map(|field| field.name.clone()).collect()
     }
