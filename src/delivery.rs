@@ -15,7 +15,7 @@ use crate::{
     disclosure::{self, Leaf, LeafKind, Log, Outcome, OutcomeStatus},
     exchange::{Disclosed, Held},
     keys::Purpose,
-    minimise::{self, Scope},
+    minimise::{self, Scope, Summary},
     plausibility::{Baseline, Judge, Places, Thresholds},
     policy::{
         Rulings,
@@ -243,6 +243,18 @@ impl Delivery {
         if let Err(error) = baseline.write(&self.places.base) {
             tracing::warn!(reason = %error.kind(), "the next delivery will not be compared with this one");
         }
+    }
+
+    /// Notes what the document held, and says what it never held before. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When something new is not on record; it will be noted with the next.
+    pub fn note_feed(&self, ledger: &Ledger, summary: &Summary) -> Result<Vec<String>, standing::Error> {
+        let Some(feed) = summary.feed else { return Ok(Vec::new()) };
+        let mut leaf = self.leaf(LeafKind::Drift);
+        (leaf.released, leaf.withheld) = (0, 0);
+        ledger.note_feed(&self.school.brin, leaf, &catalogue().feed(feed).name, &summary.parts())
     }
 
     /// Puts on record that it is held, for somebody to decide on. Waits; not for async contexts.

@@ -10,7 +10,7 @@ mod events;
 mod person;
 mod rule;
 
-use std::{borrow::Cow, fmt, ops::RangeInclusive};
+use std::{borrow::Cow, collections::BTreeSet, fmt, ops::RangeInclusive};
 
 use jiff::civil::Date;
 
@@ -204,8 +204,23 @@ pub struct Summary {
     pub fields_neutralised: Vec<u64>,
     /// What was noticed.
     pub events: Events,
+    /// The feed.
+    pub feed: Option<FeedId>,
+    /// Places in which something stands that the catalogue does not know.
+    pub unknown_in: BTreeSet<NodeId>,
     /// Whether the document said there is no data, or no change.
     pub empty: bool,
+}
+
+impl Summary {
+    /// What the document held: fields by name, and what the catalogue does not know by the place it stands in.
+    pub fn parts(&self) -> BTreeSet<String> {
+        let catalogue = catalogue();
+        let present = |field: usize| self.fields_released[field] + self.fields_withheld[field] > 0;
+        let fields = catalogue.fields().iter().filter(|field| present(field.id.index()));
+        let unknown = self.unknown_in.iter().map(|&place| format!("{}/*", catalogue.tree().path(place)));
+        fields.map(|field| field.name.clone()).chain(unknown).collect()
+    }
 }
 
 /// Turns the tokens of one document into chunks.
@@ -366,6 +381,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         if self.feed.replace(feed).is_some() || self.marker.is_some() {
             return Err(Refusal::SecondFeed);
         }
+        self.summary.feed = Some(feed);
         let carries_school = self
             .catalogue
             .feed(feed)
@@ -682,6 +698,9 @@ impl<O: Outlet> Sink for Minimiser<'_, O> {
     type Error = Error<O::Error>;
 
     fn token(&mut self, token: Token<'_>) -> Result<(), Self::Error> {
+        if let Token::Unknown(place) = token {
+            self.summary.unknown_in.insert(place);
+        }
         if let Some(record) = &mut self.current {
             if record.take(&token) {
                 let record = self.current.take().expect("it was just there");

@@ -6,11 +6,12 @@
 //! while they run, so that what is entered holds from the next person on.
 
 mod approval;
+mod drift;
 mod hold;
 mod rights;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,6 +20,7 @@ use std::{
 use arc_swap::ArcSwap;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     config::Config,
@@ -26,6 +28,7 @@ use crate::{
 };
 
 pub use approval::{Activated, Approval, ApprovalError};
+pub use drift::Drift;
 pub use hold::{Because, Decision, Hold, HoldError};
 pub use rights::{DecidedBy, HexHandle, Right, RightError, RightKind, Rights, Scope, Untraceable};
 
@@ -44,6 +47,12 @@ pub struct Standing {
     /// Deliveries that are or were held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     holds: Vec<Hold>,
+    /// What feeds were seen to hold.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    seen: drift::Seen,
+    /// What they began to hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    drift: Vec<Drift>,
     #[serde(skip)]
     index: rights::Index,
 }
@@ -186,6 +195,32 @@ impl Ledger {
             standing.hold(hold);
             Ok(())
         })
+    }
+
+    /// Notes what a feed of a school holds, and gives what it never held before. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on record; then it will be noted with the next.
+    pub fn note_feed(
+        &self,
+        brin: &str,
+        mut leaf: Leaf,
+        feed: &str,
+        parts: &BTreeSet<String>,
+    ) -> Result<Vec<String>, Error> {
+        let register = self.school(brin)?;
+        if register.load().knows(feed, parts) {
+            return Ok(Vec::new());
+        }
+        let new: Vec<String> = register.load().unseen(feed, parts).into_iter().cloned().collect();
+        leaf.released = new.len() as u64;
+        let (at_ms, reference) = (leaf.start_ms, Uuid::from_bytes(leaf.transaction));
+        self.change(brin, leaf, |standing| {
+            standing.note_feed(feed, parts, at_ms, reference);
+            Ok(())
+        })?;
+        Ok(new)
     }
 
     /// Reads what stands for each school of a configuration, so that whatever is damaged shows at once.

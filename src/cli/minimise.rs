@@ -185,6 +185,7 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
     };
     let whole = disclosed.receiver.finish();
     let ended = delivery.ended(&log, &disclosed, whole.is_ok(), 0);
+    let new = delivery.note_feed(&desk.ledger, &disclosed.summary);
     log.close();
     if let Err(error) = whole {
         eprintln!("the output could not be completed ({})", error.kind());
@@ -192,7 +193,20 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
     }
     ended.map_err(|error| log_failed(&error))?;
     summarise(&disclosed.summary);
-    Ok(())
+    match new {
+        Ok(parts) => {
+            for part in parts {
+                eprintln!(
+                    "  {part}: the feed never held this before; withheld, unless the agreement names it"
+                );
+            }
+            Ok(())
+        }
+        Err(error) => {
+            eprintln!("{}: {error}; what is new in the feed is not on record", config.data.display());
+            Err(ExitCode::from(FAILED))
+        }
+    }
 }
 
 /// Says why there is no delivery, and gives the status to end with.

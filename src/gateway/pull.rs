@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Gateway,
-    account::Account,
+    account::{Account, Books},
     ask::las_request,
     fault::{self, Stop, UNAVAILABLE, fault, internal},
     permit::Permitted,
@@ -20,6 +20,7 @@ use crate::{
     fault::FaultCode,
     las::{LasAnswer, LasError},
     stack::cleared,
+    standing,
 };
 
 impl Gateway {
@@ -76,6 +77,7 @@ impl Gateway {
             })?;
             let whole = receiver.writer.finish();
             let ended = delivery.ended(&books.log, &left, whole, 200);
+            say_drift(books, delivery.note_feed(&ledger, &left.summary));
             if !whole {
                 tracing::warn!(left.chunks, left.bytes, "the supplier did not take the whole answer");
             } else if ended.is_ok() {
@@ -91,6 +93,19 @@ impl Gateway {
             Ok(Err(error)) => fault::of_disclosure(&error),
             Ok(Ok(())) | Err(_) => internal(),
         })
+    }
+}
+
+/// Says what a feed holds that it never held before; whatever it is, it was withheld.
+fn say_drift(books: &Books, new: Result<Vec<String>, standing::Error>) {
+    match new {
+        Ok(parts) => {
+            for part in parts {
+                books.metrics.drift.inc();
+                tracing::warn!(part, "the feed holds something that it never held before; it is withheld");
+            }
+        }
+        Err(error) => tracing::warn!(reason = %error, "what the feed holds could not be put on record"),
     }
 }
 
