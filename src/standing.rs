@@ -172,7 +172,21 @@ impl Ledger {
         leaf: Leaf,
         change: impl FnOnce(&mut Standing) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = self.alone();
+        self.change_alone(&alone, brin, leaf, change)
+    }
+
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.change.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change_alone<T>(
+        &self,
+        _: &MutexGuard<'_, ()>,
+        brin: &str,
+        leaf: Leaf,
+        change: impl FnOnce(&mut Standing) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let Source::Log(log) = &self.source else { return Err(disclosure::Error::Poisoned.into()) };
         let register = self.school(brin)?;
         let mut standing = Standing::clone(&register.load());
@@ -188,10 +202,11 @@ impl Ledger {
     ///
     /// When it is not on record.
     pub fn hold(&self, brin: &str, leaf: Leaf, hold: Hold) -> Result<(), Error> {
+        let alone = self.alone();
         if self.school(brin)?.load().knows_hold(&hold.recipient, &hold.hash) {
             return Ok(());
         }
-        self.change(brin, leaf, |standing| {
+        self.change_alone(&alone, brin, leaf, |standing| {
             standing.hold(hold);
             Ok(())
         })
@@ -213,10 +228,15 @@ impl Ledger {
         if register.load().knows(feed, parts) {
             return Ok(Vec::new());
         }
+        // Of exchanges that end at the same time, one says it.
+        let alone = self.alone();
+        if register.load().knows(feed, parts) {
+            return Ok(Vec::new());
+        }
         let new: Vec<String> = register.load().unseen(feed, parts).into_iter().cloned().collect();
         leaf.released = new.len() as u64;
         let (at_ms, reference) = (leaf.start_ms, Uuid::from_bytes(leaf.transaction));
-        self.change(brin, leaf, |standing| {
+        self.change_alone(&alone, brin, leaf, |standing| {
             standing.note_feed(feed, parts, at_ms, reference);
             Ok(())
         })?;
