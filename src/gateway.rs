@@ -215,9 +215,16 @@ impl Readiness for Gateway {
         metrics.log_rows.set(gauge(stats.rows));
         metrics.log_commits.set(gauge(stats.commits));
         metrics.log_writable.set(i64::from(log.is_writable()));
+        let state = self.state.load();
+        for days in ENDING {
+            let count = state.config().agreements.ending_within(days, self.clock.today());
+            metrics.agreements_ending(days, count);
+        }
     }
 }
 
+/// Days ahead of its end that an agreement is counted.
+const ENDING: [i64; 3] = [7, 30, 60];
 /// How far a supplier's clock may be from ours.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 

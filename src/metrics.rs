@@ -70,6 +70,7 @@ pub struct Metrics {
     pub school_unknown: IntCounter,
     /// Parts that a feed never held before.
     pub drift: IntCounter,
+    agreements_ending: IntGaugeVec,
     /// Connections open.
     pub connections: IntGauge,
     /// Bytes of answers and results handed over.
@@ -113,6 +114,9 @@ impl Metrics {
             "Requests about a school that is not in the configuration",
         )?;
         registry.register(Box::new(school_unknown.clone()))?;
+        let help = "Agreements in force that end within so many days, with none to follow";
+        let agreements_ending = IntGaugeVec::new(Opts::new("sluis_agreements_ending", help), &["days"])?;
+        registry.register(Box::new(agreements_ending.clone()))?;
         let drift = IntCounter::new("sluis_drift_total", "Parts that a feed never held before")?;
         registry.register(Box::new(drift.clone()))?;
         let buckets = prometheus::exponential_buckets(0.001, 2.5, 12)?;
@@ -156,6 +160,7 @@ impl Metrics {
             connections: gauge("sluis_connections", "Connections open")?,
             bytes_out,
             drift,
+            agreements_ending,
             school_unknown,
             exchange_seconds,
             reload_success: gauge(
@@ -214,6 +219,12 @@ impl Metrics {
             self.events.with_label_values(&[event.label()]).inc_by(times);
         }
         self.bytes_out.inc_by(bytes);
+    }
+
+    /// So many agreements end within so many days.
+    pub fn agreements_ending(&self, days: i64, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.agreements_ending.with_label_values(&[days.to_string()]).set(count);
     }
 
     /// A call to a pupil administration failed.

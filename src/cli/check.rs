@@ -32,7 +32,17 @@ pub(super) fn run(file: &ConfigFile, clock: &dyn Clock) -> Result<(), ExitCode> 
     for agreement in agreements {
         let shown = agreement.file.display();
         match config.agreements.in_force(&agreement.school, &agreement.recipient, today) {
-            Ok(_) => {}
+            Ok(_) => {
+                let left = today.until(agreement.until).map_or(0, |left| left.get_days());
+                if config.agreements.ends_within(agreement, 60, today) {
+                    println!("{shown}: note: ends on {}, in {left} days", agreement.until);
+                }
+                let missing = agreement.terms.missing();
+                if !missing.is_empty() {
+                    let missing = missing.join(", ");
+                    println!("{shown}: note: says nothing of {missing}; reports will say that it does not");
+                }
+            }
             Err(NotInForce::Expired) => {
                 println!("{shown}: note: ended on {}; nothing is released", agreement.until)
             }

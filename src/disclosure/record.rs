@@ -381,6 +381,15 @@ pub enum KeptOut {
 
 impl KeptOut {
     const ALL: [Self; 3] = [Self::Bezwaar, Self::Beperking, Self::GeenToestemming];
+
+    /// A word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Beperking => "beperking",
+            Self::Bezwaar => "bezwaar",
+            Self::GeenToestemming => "geen-toestemming",
+        }
+    }
 }
 
 /// Whose data a row is about.

@@ -4,7 +4,7 @@ mod diff;
 mod terms;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -173,7 +173,11 @@ pub enum NotInForce {
 
 /// All agreements of an installation.
 #[derive(Debug, Default)]
-pub struct Agreements(Vec<Arc<Agreement>>);
+pub struct Agreements {
+    all: Vec<Arc<Agreement>>,
+    /// Places of those between a school and a recipient: an exchange takes as long whatever their number.
+    between: HashMap<String, HashMap<String, Vec<usize>>>,
+}
 
 impl Agreements {
     /// Reads every `*.toml` of a directory.
@@ -216,7 +220,16 @@ impl Agreements {
                 }
             }
         }
-        if problems.is_empty() { Ok(Self(all)) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self::of(all)) } else { Err(problems) }
+    }
+
+    fn of(all: Vec<Arc<Agreement>>) -> Self {
+        let mut between: HashMap<String, HashMap<String, Vec<usize>>> = HashMap::new();
+        for (place, agreement) in all.iter().enumerate() {
+            let of_school = between.entry(agreement.school.clone()).or_default();
+            of_school.entry(agreement.recipient.clone()).or_default().push(place);
+        }
+        Self { all, between }
     }
 
     /// The agreement that applies on a day.
@@ -231,7 +244,8 @@ impl Agreements {
         today: Date,
     ) -> Result<&Arc<Agreement>, NotInForce> {
         let mut reason = NotInForce::Missing;
-        for agreement in self.0.iter().filter(|a| a.school == school && a.recipient == recipient) {
+        let places = self.between.get(school).and_then(|of_school| of_school.get(recipient));
+        for agreement in places.into_iter().flatten().map(|&place| &self.all[place]) {
             if today < agreement.from {
                 reason = NotInForce::Future;
             } else if today <= agreement.until {
@@ -243,9 +257,23 @@ impl Agreements {
         Err(reason)
     }
 
+    /// How many of those in force today end within so many days, with no other to follow.
+    pub fn ending_within(&self, days: i64, today: Date) -> usize {
+        self.all.iter().filter(|agreement| self.ends_within(agreement, days, today)).count()
+    }
+
+    /// Whether one that is in force today ends within so many days, with no other to follow.
+    pub fn ends_within(&self, agreement: &Agreement, days: i64, today: Date) -> bool {
+        let last = today.saturating_add(jiff::Span::new().days(days));
+        let after = agreement.until.tomorrow().unwrap_or(Date::MAX);
+        (agreement.from..=agreement.until).contains(&today)
+            && agreement.until <= last
+            && self.in_force(&agreement.school, &agreement.recipient, after).is_err()
+    }
+
     /// All of them, by file name.
     pub fn all(&self) -> &[Arc<Agreement>] {
-        &self.0
+        &self.all
     }
 }
 
@@ -636,7 +664,7 @@ author = "A. de Vries""#;
 
     #[test]
     fn only_the_days_agreed_on_count() {
-        let agreements = Agreements(vec![Arc::new(check(GOOD).unwrap())]);
+        let agreements = Agreements::of(vec![Arc::new(check(GOOD).unwrap())]);
         let on = |y, m, d| agreements.in_force("99DE", "noordzee", Date::constant(y, m, d)).map(|_| ());
         assert_eq!(on(2026, 7, 31), Err(NotInForce::Future));
         assert_eq!(on(2026, 8, 1), Ok(()));
@@ -644,6 +672,14 @@ author = "A. de Vries""#;
         assert_eq!(on(2027, 8, 1), Err(NotInForce::Expired));
         let today = Date::constant(2026, 11, 1);
         assert_eq!(agreements.in_force("99DE", "zuidzee", today).unwrap_err(), NotInForce::Missing);
+        let ending = |days, y, m, d| agreements.ending_within(days, Date::constant(y, m, d));
+        assert_eq!((ending(60, 2027, 6, 1), ending(60, 2027, 6, 2)), (1, 1));
+        assert_eq!((ending(30, 2027, 6, 30), ending(30, 2027, 7, 1)), (0, 1));
+        assert_eq!((ending(7, 2027, 7, 31), ending(7, 2027, 8, 1)), (1, 0));
+        let next = GOOD.replace("2027-07-31", "2028-07-31").replace("2026-08-01", "2027-08-01");
+        let both = [GOOD.to_owned(), next.replace("version   = 1", "version = 2")];
+        let followed = Agreements::of(both.iter().map(|text| Arc::new(check(text).unwrap())).collect());
+        assert_eq!(followed.ending_within(60, Date::constant(2027, 7, 1)), 0);
     }
 
     #[test]

@@ -66,6 +66,8 @@ fn whoever_objects_stays_out_until_it_is_lifted() {
     assert_eq!(released(&home), ["Janneke"]);
     let kept_out: Vec<_> = rows(&home).into_iter().filter_map(|(_, row)| row.kept_out).collect();
     assert_eq!(kept_out, [KeptOut::Bezwaar]);
+    let lines = home.run(&["log", "export", "data", "--format", "jsonl"]).out;
+    assert_eq!(lines.matches("\"kept_out\":\"bezwaar\"").count(), 1, "{lines}");
     let again = add(&home, "bezwaar", "100001", &[]);
     assert!(again.code == 1 && again.err.contains("already on record"), "{}", again.err);
 

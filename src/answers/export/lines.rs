@@ -19,6 +19,9 @@
 //! | `handle`, `epoch` | row | stands for the person, under the log key of this epoch |
 //! | `subject` | row | `leerling` or `leerkracht` |
 //! | `released`, `withheld` | row | names of fields; in CSV with spaces between them |
+//! | `kept_out` | row | `bezwaar`, `beperking` or `geen-toestemming`, where that kept the person out |
+//! | `rules` | delivery, outcome, refusal | the five rules in order, each `1` kept, `2` broken or `0` not judged |
+//! | `reason` | refusal | why, in words |
 //!
 //! CSV is that of RFC 4180. A cell that a spreadsheet would take for a formula gets an apostrophe before it.
 
@@ -29,10 +32,13 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::super::{Answers, Ended, Fields, person::outcome_of};
-use crate::disclosure::{Leaf, LeafKind, Position, RowOutcome, Subject, rowfile::Located};
+use crate::{
+    disclosure::{KeptOut, Leaf, LeafKind, Position, RowOutcome, Subject, rowfile::Located},
+    policy::rules::{Reason, Rule},
+};
 
 /// The columns, in the order of CSV.
-pub const COLUMNS: [&str; 20] = [
+pub const COLUMNS: [&str; 23] = [
     "record",
     "position",
     "recorded",
@@ -53,6 +59,9 @@ pub const COLUMNS: [&str; 20] = [
     "subject",
     "released",
     "withheld",
+    "kept_out",
+    "rules",
+    "reason",
 ];
 
 /// One line.
@@ -76,6 +85,10 @@ pub(super) struct Line {
     outcome: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     person: Option<PersonLine>,
 }
@@ -88,11 +101,13 @@ struct PersonLine {
     subject: &'static str,
     released: Vec<&'static str>,
     withheld: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_out: Option<&'static str>,
 }
 
 impl Line {
     /// In the order of [`COLUMNS`].
-    pub(super) fn cells(&self) -> [String; 20] {
+    pub(super) fn cells(&self) -> [String; 23] {
         fn text(value: Option<impl ToString>) -> String {
             value.map(|value| value.to_string()).unwrap_or_default()
         }
@@ -118,6 +133,9 @@ impl Line {
             text(person.map(|person| person.subject)),
             text(person.map(|person| person.released.join(" "))),
             text(person.map(|person| person.withheld.join(" "))),
+            text(person.and_then(|person| person.kept_out)),
+            text(self.rules.as_ref()),
+            text(self.reason),
         ]
     }
 }
@@ -162,9 +180,12 @@ impl Answers<'_> {
                 Ended::Unknown => "unknown",
             }),
             refusal: (leaf.kind == LeafKind::Withheld).then_some(leaf.status),
+            rules: Some(Rule::ALL.map(|rule| (leaf.verdicts.of(rule) as u8).to_string()).concat()),
+            reason: (leaf.kind == LeafKind::Withheld)
+                .then(|| Reason::from_number(leaf.status).map_or("onbekend", Reason::text)),
             person: None,
         };
-        let of_row = Line { record: "row", rows: None, ..head.clone() };
+        let of_row = Line { record: "row", rows: None, rules: None, ..head.clone() };
         let rows = rows.iter().map(move |Located { index, row, .. }| {
             let fields = Fields::of(leaf, row.subject);
             let person = PersonLine {
@@ -177,6 +198,7 @@ impl Answers<'_> {
                 },
                 released: fields.names(row.released),
                 withheld: fields.names(row.withheld),
+                kept_out: row.kept_out.map(KeptOut::as_str),
             };
             let outcome = match row.outcome {
                 RowOutcome::Released => "released",

@@ -33,12 +33,16 @@ fn the_log_is_exported_as_lines() {
     assert!(row["released"].as_array().unwrap().contains(&"leerling.roepnaam".into()));
     assert!(row["recorded"].as_str().unwrap().starts_with("2026-09-07T"), "{row}");
 
+    let refusal = records.iter().find(|record| record["record"] == "refusal").unwrap();
+    assert_eq!(refusal["rules"], "11112");
+    assert_eq!(refusal["reason"], "het gaat over een andere school of vestiging");
+
     let csv = export(&home, "csv", &[]);
     assert_eq!(csv.code, 0, "{}", csv.err);
     let table: Vec<Vec<&str>> =
         csv.out.split_terminator("\r\n").map(|line| line.split(',').collect()).collect();
     assert_eq!(table.len(), records.len() + 1);
-    assert!(table.iter().all(|line| line.len() == 20), "no cell here needs quotes");
+    assert!(table.iter().all(|line| line.len() == 23), "no cell here needs quotes");
     for (line, record) in table[1..].iter().zip(&records) {
         assert_eq!(line[0], record["record"]);
         assert_eq!(line[15], record["handle"].as_str().unwrap_or_default());
