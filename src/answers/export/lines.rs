@@ -123,7 +123,7 @@ impl Line {
 }
 
 /// An instant as RFC 3339 writes it.
-fn instant(ms: u64) -> String {
+pub(in crate::answers) fn instant(ms: u64) -> String {
     let found = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     found.unwrap_or(Timestamp::MAX).to_string()
 }
@@ -156,11 +156,7 @@ impl Answers<'_> {
             agreement: under.id.unwrap_or(under.sha256),
             version: under.version,
             rows: delivery.then_some(leaf.rows),
-            outcome: outcome_of(leaf).map(|status| match Ended::from(Some(status)) {
-                Ended::Failed => "failed",
-                Ended::Sent => "sent",
-                Ended::Unknown => "unknown",
-            }),
+            outcome: outcome_of(leaf).map(|status| Ended::from(Some(status)).as_str()),
             refusal: (leaf.kind == LeafKind::Withheld).then_some(leaf.status),
             person: None,
         };
@@ -193,7 +189,7 @@ impl Answers<'_> {
 /// # Errors
 ///
 /// When it cannot be written.
-pub(super) fn csv_line(cells: &[String], out: &mut dyn Write) -> io::Result<()> {
+pub(in crate::answers) fn csv_line(cells: &[String], out: &mut dyn Write) -> io::Result<()> {
     for (number, cell) in cells.iter().enumerate() {
         if number > 0 {
             out.write_all(b",")?;
