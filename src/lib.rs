@@ -81,6 +81,7 @@ pub mod party;
 pub mod problem;
 pub mod problem_details;
 pub mod record;
+pub mod register;
 pub mod shutdown;
 pub mod tls;
 pub mod token;

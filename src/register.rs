@@ -1,0 +1,274 @@
+//! What a school agreed with whom, as data: the overview of suppliers that schools publish, and the part of the register
+//! of processing (AVG art. 30) that passes through Sluis.
+//!
+//! All of it follows from agreements and configuration. Deliberately absent: the log, so that the overview is there while
+//! deliveries go on; and anything an agreement does not say, which stays empty here.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::{
+    catalogue::{Field, Kind, Person, Sensitivity, Treatment, catalogue},
+    config::{Config, School},
+    disclosure::Retention,
+    policy::{
+        Ruling, Rulings,
+        agreement::{Agreement, Basis, Terms, is_eea},
+        purpose,
+    },
+    pseudonym::PseudonymDomain,
+};
+
+/// What a school agreed, as it stands on a day.
+#[derive(Debug, Serialize)]
+pub struct Register<'c> {
+    /// BRIN of the school.
+    pub brin: &'c str,
+    /// Its name.
+    pub school: &'c str,
+    /// The controller by its full names, as agreements have them.
+    pub controllers: BTreeSet<&'c str>,
+    /// Where the controller can be reached about privacy, as agreements have it: the FG.
+    pub contacts: BTreeSet<&'c str>,
+    /// The day.
+    pub day: Date,
+    /// How long the log itself keeps what it holds of persons.
+    pub log: LogTerms,
+    /// Those in force, then those to come, then those that ended.
+    pub agreements: Vec<Entry<'c>>,
+}
+
+/// How long the log keeps what it holds of persons, in days.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct LogTerms {
+    /// Each disclosure, after its month.
+    pub detail_days: u16,
+    /// A summary per month, after the person was last in a delivery.
+    pub rollup_days: u16,
+    /// Records without personal data; none: they stay.
+    pub leaf_days: Option<u16>,
+}
+
+/// One agreement.
+#[derive(Debug, Serialize)]
+pub struct Entry<'c> {
+    /// Its id.
+    pub agreement: &'c str,
+    /// Its version.
+    pub version: u32,
+    /// SHA-256 of its file, in hexadecimal.
+    pub sha256: String,
+    /// The document it was compiled from.
+    pub annex: &'c str,
+    /// Whether it is in force.
+    pub standing: Standing,
+    /// First day.
+    pub from: Date,
+    /// Last day.
+    pub until: Date,
+    /// Id of the recipient.
+    pub recipient: &'c str,
+    /// Its name.
+    pub recipient_name: &'c str,
+    /// The product.
+    pub product: &'c str,
+    /// Purpose, by its id.
+    pub purpose: &'c str,
+    /// What that is called.
+    pub purpose_name: &'c str,
+    /// Legal basis.
+    pub basis: Basis,
+    /// Whose data may leave.
+    pub persons: BTreeSet<Persons>,
+    /// Categories of what may leave.
+    pub categories: Vec<CategoryName>,
+    /// Categories the agreement names of which nothing leaves.
+    pub unused_categories: Vec<CategoryName>,
+    /// What may leave.
+    pub fields: Vec<FieldTerms>,
+    /// How persons are known to the recipient.
+    pub known_by: KnownBy,
+    /// Countries outside the EEA, of the recipient and of who works for it.
+    pub third_countries: BTreeSet<&'c str>,
+    /// What else it says, in its own words.
+    pub terms: &'c Terms,
+    /// What it says nothing about, by the keys of its file.
+    pub missing: Vec<&'static str>,
+}
+
+/// Whether an agreement is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It is. Comes first.
+    InForce,
+    /// Its first day is yet to come.
+    Future,
+    /// Its last day has passed.
+    Ended,
+}
+
+/// Whose data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Persons {
+    /// Pupils.
+    Leerlingen,
+    /// Teachers and other members of staff.
+    Leerkrachten,
+}
+
+/// How persons are known to a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KnownBy {
+    /// A pseudonym that members of a chain share.
+    ChainPseudonym,
+    /// The ECK iD that the pupil administration has.
+    EckId,
+    /// A pseudonym that no other recipient has.
+    OwnPseudonym,
+}
+
+/// A data category.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CategoryName {
+    /// Number in the model privacybijsluiter.
+    pub code: u8,
+    /// Id.
+    pub id: &'static str,
+    /// Dutch name.
+    pub name: &'static str,
+}
+
+/// A field that may leave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldTerms {
+    /// Its name.
+    pub field: &'static str,
+    /// What people call it.
+    pub label: &'static str,
+    /// What is done with it first.
+    pub treatment: &'static str,
+}
+
+impl LogTerms {
+    /// As configured.
+    pub fn of(config: &Config) -> Self {
+        let Retention { detail_days, rollup_days, leaf_days } = config.retention;
+        Self { detail_days, rollup_days, leaf_days }
+    }
+}
+
+impl<'c> Register<'c> {
+    /// What a school agreed, as it stands on a day.
+    pub fn of(config: &'c Config, school: &'c School, day: Date) -> Self {
+        let own = config.agreements.all().iter().filter(|agreement| agreement.school == school.brin);
+        let mut agreements: Vec<Entry<'c>> = own.map(|agreement| Entry::of(config, agreement, day)).collect();
+        agreements.sort_by_key(|entry| (entry.standing, entry.recipient_name, entry.product, entry.from));
+        let said = |part: fn(&'c Terms) -> Option<&'c str>| {
+            // Of an agreement that ended, names and addresses may no longer hold.
+            let current = agreements.iter().filter(|entry| entry.standing != Standing::Ended);
+            current.filter_map(|entry| part(entry.terms)).collect()
+        };
+        Self {
+            brin: &school.brin,
+            school: &school.name,
+            controllers: said(|terms| terms.parties.as_ref().map(|both| both.school.as_str())),
+            contacts: said(|terms| terms.contact.as_ref().map(|both| both.school.as_str())),
+            day,
+            log: LogTerms::of(config),
+            agreements,
+        }
+    }
+}
+
+impl<'c> Entry<'c> {
+    /// An agreement, as it stands on a day.
+    pub fn of(config: &'c Config, agreement: &'c Agreement, day: Date) -> Self {
+        let recipient = config.recipient(&agreement.recipient);
+        let terms = &agreement.terms;
+        let fields: Vec<&'static Field> = may_leave(agreement);
+        let used: BTreeSet<usize> = fields.iter().filter_map(|field| field.category).collect();
+        let category = |index: usize| {
+            let category = &catalogue().categories()[index];
+            CategoryName { code: category.code, id: &category.id, name: &category.name }
+        };
+        let unused = terms.known_categories().map(|named| CategoryName {
+            code: named.code,
+            id: &named.id,
+            name: &named.name,
+        });
+        let categories: Vec<CategoryName> = used.into_iter().map(category).collect();
+        let places = terms.location.iter().chain(terms.sub_processors.iter().flat_map(|sub| &sub.location));
+        Entry {
+            agreement: &agreement.id,
+            version: agreement.version,
+            sha256: hex::encode(agreement.hash),
+            annex: &agreement.annex,
+            standing: if day < agreement.from {
+                Standing::Future
+            } else if day <= agreement.until {
+                Standing::InForce
+            } else {
+                Standing::Ended
+            },
+            from: agreement.from,
+            until: agreement.until,
+            recipient: &agreement.recipient,
+            recipient_name: recipient
+                .map_or(agreement.recipient.as_str(), |recipient| recipient.name.as_str()),
+            product: &agreement.product,
+            purpose: &agreement.purpose,
+            purpose_name: purpose::find(&agreement.purpose).map_or("", |purpose| purpose.name.as_str()),
+            basis: agreement.basis,
+            persons: fields
+                .iter()
+                .filter_map(|field| catalogue().record(field.record).person)
+                .map(of)
+                .collect(),
+            unused_categories: unused.filter(|named| !categories.contains(named)).collect(),
+            categories,
+            fields: fields.iter().map(|field| terms_of(field, agreement)).collect(),
+            known_by: match agreement.domain {
+                PseudonymDomain::Chain { .. } => KnownBy::ChainPseudonym,
+                PseudonymDomain::PassEckId => KnownBy::EckId,
+                PseudonymDomain::Recipient => KnownBy::OwnPseudonym,
+            },
+            third_countries: places.map(String::as_str).filter(|place| !is_eea(place)).collect(),
+            terms,
+            missing: terms.missing(),
+        }
+    }
+}
+
+/// The fields that say something about a person or a group, and may leave under an agreement: what the minimiser goes by.
+fn may_leave(agreement: &Agreement) -> Vec<&'static Field> {
+    let rulings = Rulings::compile(agreement);
+    let leaves = |field: &&Field| {
+        field.sensitivity != Sensitivity::Addressing
+            && rulings.covers(field.record)
+            && rulings.ruling(field.id) != Ruling::Withhold
+    };
+    catalogue().fields().iter().filter(leaves).collect()
+}
+
+fn terms_of(field: &'static Field, agreement: &Agreement) -> FieldTerms {
+    let asked = agreement.release.get(&field.name).map(|release| release.treatment);
+    let treatment = match (field.kind, asked) {
+        (Kind::Eckid, _) if agreement.domain == PseudonymDomain::PassEckId => Treatment::Pass,
+        (Kind::Eckid | Kind::Key, _) => Treatment::Pseudonym,
+        (_, Some(asked)) => asked,
+        (_, None) => Treatment::Pseudonym,
+    };
+    FieldTerms { field: &field.name, label: &field.label, treatment: treatment.as_str() }
+}
+
+fn of(person: Person) -> Persons {
+    match person {
+        Person::Leerkracht => Persons::Leerkrachten,
+        Person::Leerling => Persons::Leerlingen,
+    }
+}
