@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::{
-    catalogue::{Field, Kind, Person, Sensitivity, Treatment, catalogue},
+    catalogue::{Category, Field, Kind, Person, Sensitivity, Treatment, catalogue},
     config::{Config, School},
     disclosure::Retention,
     policy::{
@@ -141,6 +141,8 @@ pub struct CategoryName {
     pub id: &'static str,
     /// Dutch name.
     pub name: &'static str,
+    /// Whether all that leaves of it is a pseudonym or a token.
+    pub coded: bool,
 }
 
 /// A field that may leave.
@@ -193,14 +195,11 @@ impl<'c> Entry<'c> {
         let fields: Vec<&'static Field> = may_leave(agreement);
         let used: BTreeSet<usize> = fields.iter().filter_map(|field| field.category).collect();
         let category = |index: usize| {
-            let category = &catalogue().categories()[index];
-            CategoryName { code: category.code, id: &category.id, name: &category.name }
+            let mut own = fields.iter().filter(|field| field.category == Some(index));
+            let coded = own.all(|field| treatment(field, agreement) == Treatment::Pseudonym);
+            named(&catalogue().categories()[index], coded)
         };
-        let unused = terms.known_categories().map(|named| CategoryName {
-            code: named.code,
-            id: &named.id,
-            name: &named.name,
-        });
+        let unused = terms.known_categories().map(|category| named(category, false));
         let categories: Vec<CategoryName> = used.into_iter().map(category).collect();
         let places = terms.location.iter().chain(terms.sub_processors.iter().flat_map(|sub| &sub.location));
         Entry {
@@ -229,7 +228,9 @@ impl<'c> Entry<'c> {
                 .filter_map(|field| catalogue().record(field.record).person)
                 .map(of)
                 .collect(),
-            unused_categories: unused.filter(|named| !categories.contains(named)).collect(),
+            unused_categories: unused
+                .filter(|unused| categories.iter().all(|used| used.code != unused.code))
+                .collect(),
             categories,
             fields: fields.iter().map(|field| terms_of(field, agreement)).collect(),
             known_by: match agreement.domain {
@@ -256,14 +257,21 @@ fn may_leave(agreement: &Agreement) -> Vec<&'static Field> {
 }
 
 fn terms_of(field: &'static Field, agreement: &Agreement) -> FieldTerms {
+    FieldTerms { field: &field.name, label: &field.label, treatment: treatment(field, agreement).as_str() }
+}
+
+/// What is done with a field that may leave. What no line names is a key or an ECK iD.
+fn treatment(field: &Field, agreement: &Agreement) -> Treatment {
     let asked = agreement.release.get(&field.name).map(|release| release.treatment);
-    let treatment = match (field.kind, asked) {
+    match (field.kind, asked) {
         (Kind::Eckid, _) if agreement.domain == PseudonymDomain::PassEckId => Treatment::Pass,
-        (Kind::Eckid | Kind::Key, _) => Treatment::Pseudonym,
+        (Kind::Eckid | Kind::Key, _) | (_, None) => Treatment::Pseudonym,
         (_, Some(asked)) => asked,
-        (_, None) => Treatment::Pseudonym,
-    };
-    FieldTerms { field: &field.name, label: &field.label, treatment: treatment.as_str() }
+    }
+}
+
+fn named(category: &'static Category, coded: bool) -> CategoryName {
+    CategoryName { code: category.code, id: &category.id, name: &category.name, coded }
 }
 
 fn of(person: Person) -> Persons {

@@ -79,6 +79,8 @@ pub struct BreachField {
     pub field: &'static str,
     /// What people call it.
     pub label: &'static str,
+    /// Whether it is a teacher's.
+    pub staff: bool,
     /// Id of its data category.
     pub category: Option<&'static str>,
     /// Persons of whom it left, each counted once.
@@ -162,6 +164,7 @@ impl<'c> Answers<'c> {
                 .map(|(&(kind, bit), &persons)| BreachField {
                     field: kind.names(1 << bit)[0],
                     label: kind.labels(1 << bit)[0],
+                    staff: kind == Fields::Leerkracht,
                     category: kind.field(bit).and_then(|field| field.category).map(category),
                     persons,
                     known: kind.field(bit),

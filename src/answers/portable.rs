@@ -79,6 +79,9 @@ pub struct PortableProduct {
 pub struct PortableDelivery {
     /// When it was put on record, in UTC.
     pub recorded: String,
+    /// The same, ms since 1970.
+    #[serde(skip)]
+    pub recorded_ms: u64,
     /// `out`, or `in` for results.
     pub direction: &'static str,
     /// Under which agreement.
@@ -137,6 +140,7 @@ impl Answers<'_> {
             let under = &delivery.agreement;
             product(&mut all, &delivery.recipient, self.agreement(under)).deliveries.push(PortableDelivery {
                 recorded: instant(delivery.recorded_ms),
+                recorded_ms: delivery.recorded_ms,
                 direction: direction(delivery.results),
                 agreement: under.clone(),
                 outcome: delivery.outcome,

@@ -32,14 +32,14 @@ pub(super) fn run(file: &ConfigFile, clock: &dyn Clock) -> Result<(), ExitCode> 
     for agreement in agreements {
         let shown = agreement.file.display();
         match config.agreements.in_force(&agreement.school, &agreement.recipient, today) {
-            Ok(_) => {}
-            Err(NotInForce::Expired) => {
+            Ok(_) | Err(NotInForce::Missing) => {}
+            // Of one that ended, another may be about to begin.
+            Err(NotInForce::Expired | NotInForce::Future) if agreement.until < today => {
                 println!("{shown}: note: ended on {}; nothing is released", agreement.until)
             }
-            Err(NotInForce::Future) => {
+            Err(NotInForce::Expired | NotInForce::Future) => {
                 println!("{shown}: note: begins on {}; until then nothing is released", agreement.from)
             }
-            Err(NotInForce::Missing) => {}
         }
     }
     Ok(())

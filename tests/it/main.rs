@@ -12,6 +12,7 @@ mod gateway; // the real binary, mutual TLS, a pupil administration that misbeha
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
 mod properties; // whatever the agreement and the document: only what is named leaves
+mod reports; // what reports count is what the log exports; a page is no more than a page
 mod results; // results go to the school they are of, whole, or not at all
 mod retention; // what falls due goes, what was asked to go goes, and the log still verifies
 mod rows; // files of rows: sealed, found, proven, erased, rolled up

@@ -27,15 +27,16 @@ pub(super) fn recipients(register: &Register<'_>) -> Part {
     let mut overview = Part::new("In het kort");
     overview.table(
         "Leveranciers, producten en tot wanneer de overeenkomst geldt",
-        &["leverancier", "product", "doel", "van", "tot en met", "stand"],
+        &["leverancier", "product", "geldig"],
         register.agreements.iter().map(|entry| {
             vec![
                 entry.recipient_name.to_owned(),
                 entry.product.to_owned(),
-                entry.purpose_name.to_owned(),
-                words::day(entry.from),
-                words::day(entry.until),
-                words::standing(entry.standing).to_owned(),
+                match entry.standing {
+                    Standing::Ended => format!("beëindigd op {}", words::day(entry.until)),
+                    Standing::Future => format!("gaat in op {}", words::day(entry.from)),
+                    Standing::InForce => format!("geldt nu, tot en met {}", words::day(entry.until)),
+                },
             ]
         }),
     );
@@ -77,6 +78,7 @@ fn published(entry: &Entry<'_>) -> Vec<(&'static str, String)> {
         ("soorten gegevens", words::categories(&entry.categories)),
         ("bekend onder", words::known_by(entry.known_by).to_owned()),
         ("land van opslag", words::countries(&terms.location)),
+        ("buiten de EER", outside(entry)),
         ("bewaren", words::keeps(&terms.keeps)),
         ("werken mee", sub_processors(entry)),
         ("geldig", format!("{} ({})", words::span(entry.from, entry.until), words::standing(entry.standing))),
@@ -125,14 +127,11 @@ pub(super) fn register(register: &Register<'_>, config: &Config) -> Part {
 
 fn processing(entry: &Entry<'_>) -> Vec<(&'static str, String)> {
     let terms = entry.terms;
-    let fields =
-        entry.fields.iter().map(|field| format!("{}{}", field.label, words::treatment(field.treatment)));
     let mut facts = vec![
         ("doel", entry.purpose_name.to_owned()),
         ("grondslag", words::basis_with(entry.basis, terms.interest.as_deref())),
         ("betrokkenen", words::or_none(entry.persons.iter().map(|&persons| words::persons(persons)))),
         ("soorten gegevens", words::categories(&entry.categories)),
-        ("gegevens", words::or_none(fields)),
         ("bekend onder", words::known_by(entry.known_by).to_owned()),
         (
             "bijzondere gegevens",
@@ -153,10 +152,27 @@ fn processing(entry: &Entry<'_>) -> Vec<(&'static str, String)> {
         ("overeenkomst", format!("{} versie {}; bijlage {}", entry.agreement, entry.version, entry.annex)),
         ("vingerafdruk", format!("SHA-256 {}", entry.sha256)),
     ];
+    let mut kinds = Vec::new();
+    for (name, records) in [
+        ("gegevens van leerlingen", &["leerling"][..]),
+        ("gegevens van leerkrachten", &["leerkracht"]),
+        ("gegevens van groepen", &["groep", "samengestelde_groep", "vestiging"]),
+    ] {
+        let own = entry
+            .fields
+            .iter()
+            .filter(|field| field.field.split_once('.').is_some_and(|(record, _)| records.contains(&record)));
+        let own: Vec<_> = own.map(words::field_terms).collect();
+        if !own.is_empty() {
+            kinds.push((name, own.join(", ")));
+        }
+    }
     if !entry.unused_categories.is_empty() {
         let unused = words::categories(&entry.unused_categories);
-        facts.insert(5, ("ook afgesproken", format!("{unused}; daarvan gaat niets via Sluis")));
+        kinds.push(("ook afgesproken", format!("{unused}; daarvan gaat niets via Sluis")));
     }
+    let after = facts.iter().position(|(name, _)| *name == "soorten gegevens").map_or(0, |place| place + 1);
+    facts.splice(after..after, kinds);
     facts
 }
 
@@ -175,9 +191,9 @@ fn measures(register: &Register<'_>, config: &Config) -> Part {
          alleen door als de wet dat eist."
             .to_owned(),
         "Bewijsbaar logboek: elke verstrekking staat in het logboek voordat er iets vertrekt. Het logboek is \
-         ondertekend. Wie er iets in verandert of weghaalt, valt door de mand bij een controle."
+         ondertekend. Als iemand er iets in verandert of weghaalt, blijkt dat bij een controle."
             .to_owned(),
-        "Toezicht: elke keer dat iemand het logboek leest, staat dat zelf ook in het logboek.".to_owned(),
+        "Toezicht: elk overzicht dat uit het logboek wordt gemaakt, staat zelf ook in het logboek.".to_owned(),
         "Sleutels: de bestanden met geheime sleutels mogen alleen leesbaar zijn voor Sluis zelf. Anders start Sluis \
          niet."
             .to_owned(),
@@ -223,7 +239,7 @@ pub(super) fn statement(register: &Register<'_>) -> Part {
     report.say(format!(
         "{} gebruikt producten van leveranciers, zoals digitale leermiddelen. Zij krijgen gegevens uit onze \
          leerlingadministratie. Met elke leverancier hebben wij afspraken gemaakt. Een leverancier krijgt alleen wat \
-         nodig is voor zijn product. Een programma, Sluis, houdt de rest tegen en vervangt nummers door een code.",
+         daarin staat. Een programma, Sluis, houdt de rest tegen en vervangt nummers door een code.",
         register.school
     ));
     for entry in &in_force {

@@ -13,7 +13,6 @@ use super::{
 use crate::{
     answers::Breach,
     catalogue::{Kind, catalogue},
-    clock::local_minute,
     config::Config,
     register::{Entry, KnownBy},
 };
@@ -63,8 +62,8 @@ impl<'a> Told<'a> {
                     words::school(&school.school),
                     school.pupils.to_string(),
                     school.staff.to_string(),
-                    local_minute(school.first_ms),
-                    local_minute(school.last_ms),
+                    words::moment(school.first_ms),
+                    words::moment(school.last_ms),
                 ]
             }),
         );
@@ -104,12 +103,13 @@ impl<'a> Told<'a> {
         let mut part = Part::new("Om welke gegevens het gaat");
         part.table(
             "Elk gegeven, en van hoeveel mensen het is verstrekt",
-            &["gegeven", "soort", "personen"],
+            &["gegeven", "van", "soort", "personen"],
             self.breach.fields.iter().map(|field| {
                 let category = field.known.and_then(|field| field.category);
                 let category = category.map(|index| catalogue().categories()[index].name.clone());
                 vec![
                     words::as_left(field.label, field.known),
+                    if field.staff { "leerkracht" } else { "leerling" }.into(),
                     category.unwrap_or_else(|| "onbekend".into()),
                     field.persons.to_string(),
                 ]
@@ -225,7 +225,7 @@ impl<'a> Told<'a> {
         let mut points = vec![
             "Leerresultaten die de leverancier zelf heeft gemaakt. Die heeft hij, maar niet van Sluis.",
             "Wat buiten Sluis om naar de leverancier ging.",
-            "Wat voor de bewaartermijn van het logboek is verstrekt.",
+            "Wat zo lang geleden is verstrekt dat het logboek het niet meer bewaart.",
             "Na een nieuwe logsleutel telt dezelfde persoon opnieuw mee. Het aantal is dan te hoog, nooit te laag.",
         ];
         if self.breach.listed.is_some() {
@@ -244,11 +244,11 @@ impl<'a> Told<'a> {
     }
 
     fn first(&self) -> String {
-        self.breach.first_ms.map_or_else(|| UNSAID.into(), local_minute)
+        self.breach.first_ms.map_or_else(|| UNSAID.into(), words::moment)
     }
 
     fn last(&self) -> String {
-        self.breach.last_ms.map_or_else(|| UNSAID.into(), local_minute)
+        self.breach.last_ms.map_or_else(|| UNSAID.into(), words::moment)
     }
 
     fn who(&self) -> String {

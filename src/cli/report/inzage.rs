@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     answers::{Answers, Delivered, Fields, Inzage, Party, Summarised},
-    clock::local_minute,
     config::Config,
     policy::agreement::Agreement,
     register::{Entry, LogTerms, Register, Standing},
@@ -134,8 +133,9 @@ impl<'a> Told<'a> {
             let fields = masks().next().map_or(Fields::Leerling, |masks| masks.0);
             let (released, withheld) =
                 masks().fold((0, 0), |(released, withheld), masks| (released | masks.1, withheld | masks.2));
+            let days = if first == last { "op" } else { "van" };
             one.facts(vec![
-                ("hoe vaak", format!("{times} keer, van {span}")),
+                ("hoe vaak", format!("{times} keer, {days} {span}")),
                 ("soorten gegevens", words::categories_of(fields.fields(released))),
                 ("verstrekt", words::given(fields, released)),
                 ("achtergehouden", words::or_none(fields.labels(withheld & !released))),
@@ -255,7 +255,7 @@ fn deliveries(deliveries: &[Delivered]) -> Part {
             sets.len() - 1
         });
         rows.push(vec![
-            local_minute(delivery.recorded_ms),
+            words::moment(delivery.recorded_ms),
             delivery.recipient.shown().to_owned(),
             words::under(&delivery.agreement),
             (set + 1).to_string(),
@@ -292,8 +292,8 @@ fn summaries(summaries: &[Summarised]) -> Part {
         let Summarised { first, last, recipient, results, count, .. } = month;
         let (fields, released, withheld) = month.masks;
         let how = if *results { ": leerresultaten aan de school" } else { "" };
-        let span = words::span(*first, *last);
-        let mut one = Part::new(format!("{}{how}: {count} keer, van {span}", recipient.shown()));
+        let (days, span) = (if first == last { "op" } else { "van" }, words::span(*first, *last));
+        let mut one = Part::new(format!("{}{how}: {count} keer, {days} {span}", recipient.shown()));
         one.facts(vec![
             ("verstrekt", words::given(fields, released)),
             ("achtergehouden", words::or_none(fields.labels(withheld & !released))),

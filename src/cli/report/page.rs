@@ -77,8 +77,10 @@ fn facts(html: &mut Html, facts: &[(&'static str, String)]) {
 fn table(html: &mut Html, table: &Table) {
     let around = [("class", "wide"), ("role", "region"), ("tabindex", "0"), ("aria-label", table.caption)];
     html.element("div", &around, |html| {
-        html.element("table", &[], |html| {
-            html.short("caption", table.caption);
+        // Few columns fit on a telephone.
+        let many = if table.heads.len() > 3 { "many" } else { "few" };
+        html.element("table", &[("class", many)], |html| {
+            html.element("caption", &[], |html| html.short("span", table.caption));
             html.element("thead", &[], |html| {
                 html.element("tr", &[], |html| {
                     for head in table.heads {
@@ -92,6 +94,9 @@ fn table(html: &mut Html, table: &Table) {
                         for (place, cell) in row.iter().enumerate() {
                             match place {
                                 0 => html.element("th", &[("scope", "row")], |html| html.text(cell)),
+                                _ if is_long(cell) => {
+                                    html.element("td", &[("class", "long")], |html| html.text(cell));
+                                }
                                 _ => html.short("td", cell),
                             }
                         }
@@ -101,4 +106,9 @@ fn table(html: &mut Html, table: &Table) {
             });
         });
     });
+}
+
+/// Whether there is a code in it that would push a column off the page: it may break anywhere.
+fn is_long(cell: &str) -> bool {
+    cell.split_whitespace().any(|word| word.chars().count() > 30)
 }

@@ -68,10 +68,8 @@ impl<'a> Told<'a> {
                 values.say(NOW);
                 values.table(
                     "Elk gegeven met zijn waarde",
-                    &["gegeven", "waarde", "veld"],
-                    now.values
-                        .iter()
-                        .map(|value| vec![value.label.into(), value.value.clone(), value.field.into()]),
+                    &["gegeven", "waarde"],
+                    now.values.iter().map(|value| vec![value.label.into(), value.value.clone()]),
                 );
                 part.part(values);
             }
@@ -91,15 +89,15 @@ fn deliveries(product: &PortableProduct) -> Part {
     let way = |direction: &str| if direction == "in" { "naar de school" } else { "naar de ontvanger" };
     if !product.deliveries.is_empty() {
         part.table(
-            "Elke verstrekking (tijd in UTC), met de namen van de velden",
-            &["wanneer", "richting", "overeenkomst", "afloop", "velden"],
+            "Elke verstrekking waarin iets over deze persoon stond",
+            &["wanneer", "richting", "overeenkomst", "afloop", "gegevens"],
             product.deliveries.iter().map(|one| {
                 vec![
-                    one.recorded.clone(),
+                    words::moment(one.recorded_ms),
                     way(one.direction).into(),
                     words::under(&one.agreement),
                     words::ended(one.outcome).into(),
-                    one.fields.join(", "),
+                    words::or_none(one.fields.iter().map(|name| words::field_left(name))),
                 ]
             }),
         );
@@ -107,10 +105,11 @@ fn deliveries(product: &PortableProduct) -> Part {
     if !product.months.is_empty() {
         part.table(
             "Eerdere maanden, waarvan alleen een samenvatting is bewaard",
-            &["maand", "richting", "keren", "velden"],
+            &["maand", "richting", "keren", "gegevens"],
             product.months.iter().map(|one| {
                 let span = words::span(one.first, one.last);
-                vec![span, way(one.direction).into(), one.times.to_string(), one.fields.join(", ")]
+                let fields = one.fields.iter().map(|name| words::field_left(name));
+                vec![span, way(one.direction).into(), one.times.to_string(), words::or_none(fields)]
             }),
         );
     }

@@ -1,16 +1,19 @@
 //! The words reports share: dates, durations, countries, grounds. In Dutch that is easy to read.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 
 use super::Head;
 use crate::{
     answers::{ALWAYS, Ended, Fields, SchoolName, Under},
-    catalogue::{Field, Kind, catalogue},
+    catalogue::{Field, Kind, Treatment, catalogue},
+    clock::{day_of, local_minute},
     policy::{
         agreement::{After, Basis, Keeps, Safeguard, SafeguardKind, SpecialGround},
         purpose,
     },
-    register::{CategoryName, KnownBy, Persons, Standing},
+    register::{CategoryName, FieldTerms, KnownBy, Persons, Standing},
 };
 
 /// What an agreement does not say.
@@ -48,6 +51,9 @@ pub(super) fn period(from: Date, until: Date) -> String {
 }
 
 pub(super) fn span(from: Date, until: Date) -> String {
+    if from == until {
+        return day(from);
+    }
     format!("{} tot en met {}", day(from), day(until))
 }
 
@@ -68,6 +74,13 @@ pub(super) fn day(day: Date) -> String {
     ];
     let month = MONTHS[usize::from(day.month().unsigned_abs()) - 1];
     format!("{} {month} {}", day.day(), day.year())
+}
+
+/// A moment in the Netherlands.
+pub(super) fn moment(ms: u64) -> String {
+    let local = local_minute(ms);
+    let time = local.rsplit(' ').next().unwrap_or_default();
+    format!("{}, {time}", day(day_of(ms)))
 }
 
 /// A number of things, in the right number.
@@ -266,14 +279,23 @@ fn country(code: &str) -> &str {
 }
 
 pub(super) fn categories(categories: &[CategoryName]) -> String {
-    or_none(categories.iter().map(|category| category.name))
+    or_none(categories.iter().map(|category| {
+        if category.coded { format!("{} (alleen als code)", category.name) } else { category.name.to_owned() }
+    }))
 }
 
-/// The data categories of the fields of a mask.
+/// The data categories of fields that left.
 pub(super) fn categories_of(fields: impl IntoIterator<Item = &'static Field>) -> String {
-    let used: std::collections::BTreeSet<usize> =
-        fields.into_iter().filter_map(|field| field.category).collect();
-    or_none(used.into_iter().map(|category| catalogue().categories()[category].name.as_str()))
+    let mut used: BTreeMap<usize, bool> = BTreeMap::new();
+    for field in fields {
+        if let Some(category) = field.category {
+            *used.entry(category).or_insert(true) &= field.kind == Kind::Key;
+        }
+    }
+    or_none(used.into_iter().map(|(category, coded)| {
+        let name = &catalogue().categories()[category].name;
+        if coded { format!("{name} (alleen als code)") } else { name.clone() }
+    }))
 }
 
 /// What people call the fields of a mask that left. A key never leaves as it is, and an ECK iD only where the agreement
@@ -292,16 +314,24 @@ pub(super) fn as_left(label: &str, field: Option<&Field>) -> String {
     }
 }
 
-/// What a treatment does, after the name of a field.
-pub(super) fn treatment(treatment: &str) -> &'static str {
-    match treatment {
-        "initial" => " (alleen de eerste letter)",
-        "month" => " (alleen maand en jaar)",
-        "pc4" => " (alleen de vier cijfers)",
-        "pseudonym" => " (als code)",
-        "year" => " (alleen het jaar)",
-        _ => "",
-    }
+/// What people call the field of this name, when it left.
+pub(super) fn field_left(name: &str) -> String {
+    catalogue().find(name).map_or_else(|| name.to_owned(), |field| as_left(&field.label, Some(field)))
+}
+
+/// What people call a field that may leave, with what is done with it first.
+pub(super) fn field_terms(field: &FieldTerms) -> String {
+    let kind = catalogue().find(field.field).map(|field| field.kind);
+    let how = match (Treatment::parse(field.treatment), kind) {
+        (Some(Treatment::Initial), _) => " (alleen de eerste letter)",
+        (Some(Treatment::Month), _) => " (alleen maand en jaar)",
+        (Some(Treatment::Pc4), _) => " (alleen de vier cijfers)",
+        (Some(Treatment::Pseudonym), Some(Kind::Eckid)) => " (vervangen door een pseudoniem)",
+        (Some(Treatment::Pseudonym), _) => " (als code)",
+        (Some(Treatment::Year), _) => " (alleen het jaar)",
+        (Some(Treatment::Pass) | None, _) => "",
+    };
+    format!("{}{how}", field.label)
 }
 
 pub(super) fn known_by(known_by: KnownBy) -> &'static str {
@@ -324,7 +354,7 @@ pub(super) fn standing(standing: Standing) -> &'static str {
 
 pub(super) fn persons(persons: Persons) -> &'static str {
     match persons {
-        Persons::Leerkrachten => "leerkrachten en ander personeel",
+        Persons::Leerkrachten => "leerkrachten",
         Persons::Leerlingen => "leerlingen",
     }
 }
