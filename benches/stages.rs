@@ -23,6 +23,7 @@ use sluis::{
     delivery::{Asked, Delivery},
     disclosure::{Disclosure, LeafKind, Row, Subject},
     minimise::{CHUNK, Chunk, Minimiser, Outlet},
+    standing::Ledger,
     token::Token,
 };
 use uuid::Uuid;
@@ -59,7 +60,7 @@ fn delivery(home: &Home) -> Delivery {
         transaction: Uuid::now_v7(),
         certificate: [0; 32],
     };
-    Delivery::decide(&config, &asked, &clock).unwrap()
+    Delivery::decide(&config, &Ledger::reading(&config.data), &asked, &clock).unwrap()
 }
 
 fn documents(criterion: &mut Criterion) {

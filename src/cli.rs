@@ -2,8 +2,11 @@
 //! unreadable input, 3 refused by policy.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what a command line talks through")]
 
+mod access;
+mod agreements;
 mod check;
 mod demo;
+mod dumps;
 pub mod init;
 mod interrupt;
 mod keys;
@@ -13,6 +16,7 @@ mod preview;
 mod progress;
 mod report;
 mod retention;
+mod rights;
 mod serve;
 mod who;
 
@@ -36,6 +40,11 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Agreements: templates, what a version changes, approval
+    Agreements {
+        #[command(subcommand)]
+        command: agreements::Command,
+    },
     /// Read configuration, agreements, certificates and keys, and print every problem
     Check(ConfigFile),
     /// Everything on this machine in one process: a pupil administration, the gateway, two suppliers
@@ -63,6 +72,11 @@ enum Command {
     Report {
         #[command(subcommand)]
         command: report::Command,
+    },
+    /// Objections, restrictions and consents
+    Rights {
+        #[command(subcommand)]
+        command: rights::Command,
     },
     /// Serve suppliers until SIGTERM; SIGHUP reloads
     Serve(ConfigFile),
@@ -107,6 +121,14 @@ pub(crate) fn report(problems: &[Problem]) {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
+    if let Err(error) = dumps::refuse() {
+        let why = error.kind();
+        eprintln!(
+            "a core dump of this process would hold pupils' data, and cannot be ruled out ({why}); let the sandbox it runs \
+             in, such as a seccomp profile, allow setrlimit and prctl(PR_SET_DUMPABLE)"
+        );
+        return ExitCode::from(FAILED);
+    }
     // The usual words of a panic may quote the text it stumbled over; the place says enough.
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map_or_else(String::new, |at| format!(" ({}:{})", at.file(), at.line()));
@@ -116,6 +138,7 @@ pub fn run() -> ExitCode {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     interrupt::outlive_file_size_limit();
     let ended = match command {
+        Command::Agreements { command } => agreements::run(&command, &clock),
         Command::Check(config) => check::run(&config, clock.as_ref()),
         Command::Demo(arguments) => demo::run(&arguments, &clock),
         Command::Init { dir } => init::run(&dir, clock.as_ref()),
@@ -124,6 +147,7 @@ pub fn run() -> ExitCode {
         Command::Minimise(arguments) => minimise::run(&arguments, &clock),
         Command::Preview(arguments) => preview::run(&arguments, &clock),
         Command::Report { command } => report::run(&command, &clock),
+        Command::Rights { command } => rights::run(&command, &clock),
         Command::Serve(config) => serve::run(&config, &clock),
     };
     match ended {

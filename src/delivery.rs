@@ -18,8 +18,10 @@ use crate::{
     policy::{
         Rulings,
         agreement::{Agreement, NotInForce},
+        rules::{Reason, Verdicts},
     },
     pseudonym::{LogKeys, PseudonymDomain, Pseudonymiser},
+    standing::{Approval, Ledger, Rights, Untraceable},
 };
 
 /// One delivery, decided: who gets what of which school, under which agreement, with which keys.
@@ -35,6 +37,7 @@ pub struct Delivery {
     limits: decode::Limits,
     transaction: Uuid,
     span: [u8; 8],
+    rights: Rights,
     certificate: [u8; 32],
     clock: Arc<dyn Clock>,
     start_ms: u64,
@@ -45,8 +48,26 @@ pub struct Delivery {
 pub enum NoDelivery {
     /// No agreement applies today.
     Agreement(NotInForce),
+    /// Somebody has to approve of the agreement first.
+    Unapproved,
     /// The school's keys are not there. Loading the configuration makes sure they are.
     Keys,
+    /// What stands of objections and consents cannot be read, or cannot be told apart any more.
+    Rights,
+}
+
+impl NoDelivery {
+    /// As the log says it.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Agreement(NotInForce::Expired) => Reason::AgreementEnded,
+            Self::Agreement(NotInForce::Future) => Reason::AgreementFuture,
+            Self::Agreement(NotInForce::Missing) => Reason::AgreementMissing,
+            Self::Keys => Reason::KeysMissing,
+            Self::Rights => Reason::RightsUntraceable,
+            Self::Unapproved => Reason::AgreementUnapproved,
+        }
+    }
 }
 
 impl fmt::Display for NoDelivery {
@@ -62,6 +83,14 @@ impl fmt::Display for NoDelivery {
                 "there is no agreement between this school and this recipient; without one nothing is released"
             }
             Self::Keys => "the keys of this school are missing",
+            Self::Rights => {
+                "objections or consents of this school cannot be told apart any more: its identity was changed, a log key was \
+                 destroyed, or standing/ is damaged; put that back, or lift them and enter them anew"
+            }
+            Self::Unapproved => {
+                "this version of the agreement gives more than the one before and waits for approval: `sluis agreements \
+                 approve`"
+            }
         })
     }
 }
@@ -84,7 +113,7 @@ pub struct Asked<'a> {
 
 impl Asked<'_> {
     /// The record of a refusal by policy.
-    pub fn refusal(&self, clock: &dyn Clock) -> Leaf {
+    pub fn refusal(&self, reason: Reason, clock: &dyn Clock) -> Leaf {
         let mut leaf = Leaf::new(LeafKind::Withheld);
         let dependance = self.dependance.as_deref().unwrap_or_default();
         leaf.controller = Leaf::controller_code(&self.school.brin, dependance);
@@ -94,7 +123,7 @@ impl Asked<'_> {
         leaf.trace_id = *self.transaction.as_bytes();
         leaf.transaction = *self.transaction.as_bytes();
         leaf.certificate = self.certificate;
-        leaf.status = 1;
+        leaf.refuse(reason);
         leaf
     }
 }
@@ -108,11 +137,22 @@ impl Delivery {
     /// # Errors
     ///
     /// [`NoDelivery`]: nothing may be released.
-    pub fn decide(config: &Config, asked: &Asked<'_>, clock: &Arc<dyn Clock>) -> Result<Self, NoDelivery> {
+    pub fn decide(
+        config: &Config,
+        ledger: &Ledger,
+        asked: &Asked<'_>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, NoDelivery> {
         let &Asked { school, ref dependance, recipient, expected, transaction, certificate } = asked;
         let brin = &school.brin;
         let agreement =
             config.agreements.in_force(brin, &recipient.id, clock.today()).map_err(NoDelivery::Agreement)?;
+        let register = ledger.school(brin).map_err(|_| NoDelivery::Rights)?;
+        if register.load().approval(agreement) == Approval::Needed {
+            return Err(NoDelivery::Unapproved);
+        }
+        let rights = Rights::under(register, agreement, school, &config.keys);
+        let rights = rights.map_err(|Untraceable| NoDelivery::Rights)?;
         let pseudonyms: Result<Vec<_>, _> = config
             .keys
             .all(brin, Purpose::Pseudonym)
@@ -143,6 +183,7 @@ impl Delivery {
             limits: config.limits.decode(),
             transaction,
             span,
+            rights,
             certificate,
             start_ms: clock.now_ms(),
             clock: Arc::clone(clock),
@@ -168,6 +209,11 @@ impl Delivery {
 
     /// The agreement it is under.
     pub fn agreement(&self) -> &Agreement {
+        &self.agreement
+    }
+
+    /// The same, to be shared.
+    pub fn shared_agreement(&self) -> &Arc<Agreement> {
         &self.agreement
     }
 
@@ -208,13 +254,13 @@ impl Delivery {
             identity: self.school.identity,
             expected: self.expected,
             records: self.limits.records,
+            rights: &self.rights,
         }
     }
 
     /// A leaf of this delivery.
     pub fn leaf(&self, kind: LeafKind) -> Leaf {
         let mut leaf = Leaf::new(kind);
-        let activity = ring::digest::digest(&ring::digest::SHA256, self.agreement.id.as_bytes());
         let dependance = self.address.dependance.as_deref().unwrap_or_default();
         leaf.controller = Leaf::controller_code(&self.school.brin, dependance);
         leaf.recipient = Leaf::recipient_code(&self.recipient.id);
@@ -222,13 +268,14 @@ impl Delivery {
         leaf.span_id = self.span;
         leaf.start_ms = self.start_ms;
         leaf.end_ms = self.clock.now_ms();
-        leaf.activity.copy_from_slice(&activity.as_ref()[..16]);
+        leaf.activity = Leaf::activity_code(&self.agreement.id);
         leaf.activity_version = self.agreement.version;
         leaf.agreement = self.agreement.hash;
         leaf.catalogue = catalogue().version();
         leaf.pseudonym_epoch = self.pseudonyms[0].epoch();
         leaf.log_epoch = self.log_keys.epoch();
         leaf.status = 1;
+        leaf.verdicts = Verdicts::KEPT;
         leaf.transaction = *self.transaction.as_bytes();
         leaf.certificate = self.certificate;
         leaf

@@ -26,6 +26,7 @@ pub mod rollup;
 pub mod rowfile;
 mod seal;
 pub mod seal_proof;
+mod standing;
 pub mod storage;
 pub mod tile;
 mod verify;
@@ -33,7 +34,7 @@ pub mod wal;
 
 pub use commit::{Disclosure, Error, Log, Site, Stats};
 pub use read::{OpenRows, Reader, ShowChunk, Wanted};
-pub use record::{Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row, RowOutcome, Subject};
+pub use record::{KeptOut, Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row, RowOutcome, Subject};
 pub use retain::{Due, DueMonth, Erased, Retention, due};
 pub use verify::{Against, Finding, FindingKind, Report, VerifyError, verify};
 

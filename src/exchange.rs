@@ -15,6 +15,7 @@ use crate::{
     disclosure::{self, Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus, RowOutcome, Subject},
     egress::Egress,
     minimise::{self, Chunk, Minimiser, Outlet, Refusal, Summary},
+    policy::rules::{Reason, Verdicts},
 };
 
 /// Sends what `delivery` allows of `source` to `receiver`, each part on record before it leaves.
@@ -58,11 +59,13 @@ pub fn attempt<R: Read, W: Write>(
         }
         Err(error) => {
             (summary.released, summary.withheld) = open.pupils;
-            if chunks == 0 && error.is_by_policy() {
+            if let (0, Some(reason)) = (chunks, error.reason()) {
+                let mut leaf = delivery.leaf(LeafKind::Withheld);
+                leaf.refuse(reason);
                 // If even this cannot be written, it is refused all the same.
-                let _ = log.note_blocking(delivery.leaf(LeafKind::Withheld));
+                let _ = log.note_blocking(leaf);
             }
-            drop(open);
+            open.broken_off(&error);
             Err(error)
         }
     };
@@ -78,11 +81,18 @@ struct Open<'d> {
     bytes: u64,
     /// Pupils of whom something left, and of whom nothing did.
     pupils: (u64, u64),
+    /// Which rule was broken on the way.
+    broken: Option<Reason>,
 }
 
 impl<'d> Open<'d> {
     fn new(log: &'d Log, delivery: &'d Delivery) -> Self {
-        Self { log, delivery, chunks: 0, bytes: 0, pupils: (0, 0) }
+        Self { log, delivery, chunks: 0, bytes: 0, pupils: (0, 0), broken: None }
+    }
+
+    /// Something ended it before all had left.
+    fn broken_off(mut self, error: &Error) {
+        self.broken = error.reason();
     }
 
     /// The outcome is for the caller to record, who knows whether it arrived.
@@ -97,7 +107,11 @@ impl Drop for Open<'_> {
             let (chunks, bytes) = (self.chunks, self.bytes);
             let outcome = Outcome { status: OutcomeStatus::Failed, http_status: 0, chunks, bytes };
             // If even this cannot be written, the next start records the outcome as unknown.
-            let _ = self.log.note_blocking(self.delivery.leaf(LeafKind::Outcome).with_outcome(outcome));
+            let mut leaf = self.delivery.leaf(LeafKind::Outcome).with_outcome(outcome);
+            if let Some(reason) = self.broken {
+                leaf.verdicts = Verdicts::broken(reason.rule());
+            }
+            let _ = self.log.note_blocking(leaf);
         }
     }
 }
@@ -172,6 +186,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Which of the five rules it breaks, and why; none where a machine failed, not the exchange.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Decode(error) if matches!(error.kind, decode::Kind::Io(_)) => None,
+            Self::Decode(_) => Some(Reason::DocumentInvalid),
+            Self::Log(_) | Self::Receiver(_) | Self::Refused(Refusal::Fault(_)) => None,
+            Self::Refused(Refusal::Nothing) => Some(Reason::Nothing),
+            Self::Refused(Refusal::SchoolMissing) => Some(Reason::SchoolMissing),
+            Self::Refused(Refusal::SchoolOther) => Some(Reason::SchoolOther),
+            Self::Refused(_) => Some(Reason::DocumentInvalid),
+        }
+    }
+
     /// Whether it was policy that refused, not a fault of the document or of a machine.
     pub fn is_by_policy(&self) -> bool {
         matches!(self, Self::Refused(Refusal::Nothing | Refusal::SchoolMissing | Refusal::SchoolOther))

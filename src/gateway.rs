@@ -41,6 +41,7 @@ use crate::{
     problem_details,
     pseudonym::holds_elfproef_number,
     shutdown::Shutdown,
+    standing::Ledger,
 };
 
 /// The configuration in force, and what was built from it.
@@ -76,6 +77,7 @@ impl State {
 pub struct Gateway {
     state: ArcSwap<State>,
     books: Arc<Books>,
+    ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     places: Arc<Semaphore>,
@@ -84,10 +86,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway with a configuration and an open log.
+    /// A gateway with a configuration, an open log and what stands by it.
     pub fn new(
         config: Config,
         log: Log,
+        ledger: Arc<Ledger>,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
         shutdown: Shutdown,
@@ -96,7 +99,7 @@ impl Gateway {
         metrics.reload_success.set(1);
         let state = ArcSwap::from_pointee(State::new(config));
         let books = Arc::new(Books::new(log, metrics));
-        Self { state, books, clock, shutdown, places, tasks: TaskTracker::new() }
+        Self { state, books, ledger, clock, shutdown, places, tasks: TaskTracker::new() }
     }
 
     /// Takes another configuration into force. Exchanges under way keep theirs.

@@ -34,9 +34,6 @@ use crate::{
     ingress::listener::{MAX_HEAD, head_bytes},
 };
 
-/// How long a connection waits for its next use.
-const POOL_IDLE: Duration = Duration::from_secs(30);
-
 /// Why a pupil administration gave no answer that can be read. Nothing it said is in here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LasError {
@@ -89,6 +86,10 @@ pub struct LasAnswer {
     /// The body.
     pub body: Incoming,
 }
+
+/// How long a connection waits for its next use. One that waits holds on to the last it read, which is of pupils, and
+/// there is no way to wipe it but to end the connection: so long enough for one request to follow another, and no longer.
+const POOL_IDLE: Duration = Duration::from_secs(1);
 
 /// A client for one pupil administration and one recipient: connections are never shared between recipients.
 pub struct LasClient {

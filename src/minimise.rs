@@ -14,11 +14,11 @@ use std::{borrow::Cow, fmt};
 
 pub use events::{Event, Events};
 use person::Pending;
-pub(crate) use person::{PGN_FIELDS, identity_of, key_kind};
+pub(crate) use person::{PGN_FIELDS, all_identities, identity_of, key_kind, source_of};
 
 use crate::{
     catalogue::{Catalogue, FeedId, NodeId, Person, RecordId, Tree, catalogue},
-    disclosure::Row,
+    disclosure::{KeptOut, Row},
     encode::{Frame, XmlEncoder},
     fault::FaultCode,
     keys::IdentitySource,
@@ -70,6 +70,24 @@ pub struct Scope<'a> {
     pub expected: Option<FeedId>,
     /// Records allowed in the document.
     pub records: u64,
+    /// Who is kept out, though the agreement covers persons like them.
+    pub rights: &'a dyn KeepOut,
+}
+
+/// Knows of objections, restrictions and consents.
+pub trait KeepOut {
+    /// Why nothing of a person leaves, as things stand at this moment; none: no right stands in the way.
+    fn keep_out(&self, record: &Record, person: Person) -> Option<KeptOut>;
+}
+
+/// Nobody is kept out.
+#[derive(Debug, Clone, Copy)]
+pub struct Nobody;
+
+impl KeepOut for Nobody {
+    fn keep_out(&self, _: &Record, _: Person) -> Option<KeptOut> {
+        None
+    }
 }
 
 /// A part of the document that may leave as soon as it is on record.
@@ -167,6 +185,8 @@ pub struct Summary {
     pub withheld: u64,
     /// Teachers of whom something left.
     pub staff: u64,
+    /// Persons kept out by an objection, a restriction or for want of consent.
+    pub kept_out: u64,
     /// Per field of the catalogue: values that left, coarser or pseudonymous ones included.
     pub fields_released: Vec<u64>,
     /// Per field of the catalogue: values that were present and stayed.

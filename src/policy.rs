@@ -6,6 +6,7 @@
 pub mod agreement;
 mod compile;
 pub mod purpose;
+pub mod rules;
 mod ruling;
 
 pub use compile::Rulings;

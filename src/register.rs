@@ -19,6 +19,7 @@ use crate::{
         purpose,
     },
     pseudonym::PseudonymDomain,
+    standing::{Approval, Error, Ledger},
 };
 
 /// What a school agreed, as it stands on a day.
@@ -36,7 +37,7 @@ pub struct Register<'c> {
     pub day: Date,
     /// How long the log itself keeps what it holds of persons.
     pub log: LogTerms,
-    /// Those in force, then those to come, then those that ended.
+    /// Those in force, then those that wait for approval or their first day, then those that ended.
     pub agreements: Vec<Entry<'c>>,
 }
 
@@ -63,7 +64,7 @@ pub struct Entry<'c> {
     /// The document it was compiled from.
     pub annex: &'c str,
     /// Whether it is in force.
-    pub standing: Standing,
+    pub validity: Validity,
     /// First day.
     pub from: Date,
     /// Last day.
@@ -101,9 +102,11 @@ pub struct Entry<'c> {
 /// Whether an agreement is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum Validity {
     /// It is. Comes first.
     InForce,
+    /// Somebody has to approve of it first: until then nothing leaves under it.
+    Unapproved,
     /// Its first day is yet to come.
     Future,
     /// Its last day has passed.
@@ -166,16 +169,21 @@ impl LogTerms {
 
 impl<'c> Register<'c> {
     /// What a school agreed, as it stands on a day.
-    pub fn of(config: &'c Config, school: &'c School, day: Date) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// As [`Entry::of`].
+    pub fn of(config: &'c Config, ledger: &Ledger, school: &'c School, day: Date) -> Result<Self, Error> {
         let own = config.agreements.all().iter().filter(|agreement| agreement.school == school.brin);
-        let mut agreements: Vec<Entry<'c>> = own.map(|agreement| Entry::of(config, agreement, day)).collect();
-        agreements.sort_by_key(|entry| (entry.standing, entry.recipient_name, entry.product, entry.from));
+        let entries = own.map(|agreement| Entry::of(config, ledger, agreement, day));
+        let mut agreements = entries.collect::<Result<Vec<Entry<'c>>, _>>()?;
+        agreements.sort_by_key(|entry| (entry.validity, entry.recipient_name, entry.product, entry.from));
         let said = |part: fn(&'c Terms) -> Option<&'c str>| {
             // Of an agreement that ended, names and addresses may no longer hold.
-            let current = agreements.iter().filter(|entry| entry.standing != Standing::Ended);
+            let current = agreements.iter().filter(|entry| entry.validity != Validity::Ended);
             current.filter_map(|entry| part(entry.terms)).collect()
         };
-        Self {
+        Ok(Self {
             brin: &school.brin,
             school: &school.name,
             controllers: said(|terms| terms.parties.as_ref().map(|both| both.school.as_str())),
@@ -183,13 +191,23 @@ impl<'c> Register<'c> {
             day,
             log: LogTerms::of(config),
             agreements,
-        }
+        })
     }
 }
 
 impl<'c> Entry<'c> {
     /// An agreement, as it stands on a day.
-    pub fn of(config: &'c Config, agreement: &'c Agreement, day: Date) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read whether it needs approval.
+    pub fn of(
+        config: &'c Config,
+        ledger: &Ledger,
+        agreement: &'c Agreement,
+        day: Date,
+    ) -> Result<Self, Error> {
+        let unapproved = ledger.school(&agreement.school)?.load().approval(agreement) == Approval::Needed;
         let recipient = config.recipient(&agreement.recipient);
         let terms = &agreement.terms;
         let fields: Vec<&'static Field> = may_leave(agreement);
@@ -202,17 +220,19 @@ impl<'c> Entry<'c> {
         let unused = terms.known_categories().map(|category| named(category, false));
         let categories: Vec<CategoryName> = used.into_iter().map(category).collect();
         let places = terms.location.iter().chain(terms.sub_processors.iter().flat_map(|sub| &sub.location));
-        Entry {
+        Ok(Self {
             agreement: &agreement.id,
             version: agreement.version,
             sha256: hex::encode(agreement.hash),
             annex: &agreement.annex,
-            standing: if day < agreement.from {
-                Standing::Future
+            validity: if day < agreement.from {
+                Validity::Future
+            } else if unapproved && day <= agreement.until {
+                Validity::Unapproved
             } else if day <= agreement.until {
-                Standing::InForce
+                Validity::InForce
             } else {
-                Standing::Ended
+                Validity::Ended
             },
             from: agreement.from,
             until: agreement.until,
@@ -241,7 +261,7 @@ impl<'c> Entry<'c> {
             third_countries: places.map(String::as_str).filter(|place| !is_eea(place)).collect(),
             terms,
             missing: terms.missing(),
-        }
+        })
     }
 }
 

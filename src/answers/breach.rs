@@ -116,7 +116,7 @@ impl<'c> Answers<'c> {
         let mut sought = given.map(|given| self.sought(recipient, school, given));
         let mut tally = Tally::default();
         self.each_received(&recipient.id, school, days, &mut |got| {
-            if sought.as_mut().is_none_or(|sought| sought.takes(&got)) {
+            if sought.as_mut().is_none_or(|sought| sought.takes(&got).is_some()) {
                 tally.add(&got);
             }
         })?;

@@ -15,6 +15,7 @@ use crate::{
     keys::Purpose,
     minimise::{Chunk, Outlet, Scope},
     pseudonym::LogKeys,
+    standing::Ledger,
 };
 
 /// The recipients that hold something of a person.
@@ -22,6 +23,8 @@ use crate::{
 pub struct Worklist {
     /// The school.
     pub school: SchoolName,
+    /// Whether the log may have more of the person: see [`Person::partial`].
+    pub partial: bool,
     /// By recipient.
     pub holders: Vec<Holder>,
 }
@@ -122,7 +125,8 @@ impl Answers<'_> {
                 mask: (fields, last.row.released),
             }
         });
-        Ok(Worklist { school: self.school(&school.brin), holders: holders.collect() })
+        let holders = holders.collect();
+        Ok(Worklist { school: self.school(&school.brin), partial: person.partial, holders })
     }
 
     fn holds(
@@ -163,7 +167,10 @@ impl Answers<'_> {
             transaction: Uuid::nil(),
             certificate: [0; 32],
         };
-        let Ok(delivery) = Delivery::decide(self.config, &asked, clock) else { return Ok(None) };
+        let Ok(delivery) = Delivery::decide(self.config, &Ledger::reading(&self.config.data), &asked, clock)
+        else {
+            return Ok(None);
+        };
         let epoch = last.leaf.log_epoch;
         let root = self.config.keys.all(&school.brin, Purpose::Log).find(|&(known, _)| known == epoch);
         let log_keys = LogKeys::new(root.ok_or(())?.1, epoch, &school.brin);

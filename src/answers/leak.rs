@@ -20,7 +20,7 @@ use crate::{
         rowfile::Handle,
     },
     keys::{IdentitySource, Purpose},
-    minimise::key_kind,
+    minimise::{key_kind, source_of},
     pseudonym::{EckId, Identity, LogKeys, Pseudonym, PseudonymDomain, Pseudonymiser},
 };
 
@@ -35,6 +35,9 @@ pub struct Leak {
     pub known: usize,
     /// Those it does not.
     pub unknown: usize,
+    /// Those that the recipient may well have been given, but whose persons the log knows by something else: codes for
+    /// keys where pseudonyms are not made from keys, ECK iDs that passed where they are not made from ECK iDs.
+    pub untraceable: usize,
     /// By school, then by handle.
     pub affected: Vec<Affected>,
 }
@@ -48,6 +51,8 @@ pub struct Listed {
     pub known: usize,
     /// Those it does not.
     pub unknown: usize,
+    /// Those that the recipient may well have been given: see [`Leak::untraceable`].
+    pub untraceable: usize,
 }
 
 /// One person, under one log key.
@@ -57,6 +62,8 @@ pub struct Affected {
     pub school: SchoolName,
     /// What stands for the person in the log: `sluis report inzage --by handle` tells more.
     pub handle: String,
+    /// The epoch of its key: under another key a person has another handle.
+    pub epoch: u16,
     /// Whether it is a pupil.
     pub pupil: bool,
     /// Since when the recipient holds data of the person, ms since 1970.
@@ -75,8 +82,17 @@ pub struct Affected {
 /// What the rows of one school under one log key are held against; the values are numbers of what was given.
 #[derive(Default)]
 struct Marks {
-    tags: HashMap<[u8; 8], usize>,
-    handles: HashMap<Handle, usize>,
+    tags: HashMap<[u8; 8], Vec<usize>>,
+    handles: HashMap<Handle, Vec<usize>>,
+}
+
+/// What a recipient holds of a school's persons, and how that leads back to them.
+struct Held<'a> {
+    recipient: &'a str,
+    identity: IdentitySource,
+    /// Of the codes that stood in for keys.
+    openers: Vec<Pseudonymiser>,
+    passed_eckid: bool,
 }
 
 /// Pseudonyms of a recipient that are out.
@@ -84,8 +100,10 @@ pub(super) struct Sought {
     given: usize,
     marks: HashMap<([u8; 4], u16), Marks>,
     known: HashSet<usize>,
-    /// Handles that rows have shown, and the marks of which summaries are about: these have no tags.
-    found: HashMap<([u8; 4], Handle), usize>,
+    untraceable: HashSet<usize>,
+    /// Handles that are theirs, by what was given or because rows have shown it, with the epoch of their key: summaries
+    /// have no tags.
+    found: HashMap<([u8; 4], Handle), (u16, Vec<usize>)>,
 }
 
 /// Something of a person that a recipient got.
@@ -97,6 +115,7 @@ pub(super) enum Got<'l> {
 }
 
 struct Tally {
+    epoch: u16,
     spans: HashSet<[u8; 8]>,
     summarised: u64,
     first_ms: u64,
@@ -121,11 +140,10 @@ impl Answers<'_> {
         let mut sought = self.sought(recipient, school, given);
         let mut affected: BTreeMap<([u8; 4], Handle), Tally> = BTreeMap::new();
         self.each_received(&recipient.id, school, &ALWAYS, &mut |got| {
-            if !sought.takes(&got) {
-                return;
-            }
+            let Some(epoch) = sought.takes(&got) else { return };
             let (first_ms, last_ms) = got.when();
             let tally = affected.entry(got.person()).or_insert_with(|| Tally {
+                epoch,
                 spans: HashSet::new(),
                 summarised: 0,
                 first_ms,
@@ -144,6 +162,7 @@ impl Answers<'_> {
         let affected = affected.into_iter().map(|((brin, handle), tally)| Affected {
             school: self.school(&String::from_utf8_lossy(&brin)),
             handle: hex::encode(handle),
+            epoch: tally.epoch,
             pupil: tally.pupil,
             first_ms: tally.first_ms,
             last_ms: tally.last_ms,
@@ -152,9 +171,9 @@ impl Answers<'_> {
             mask: tally.mask,
         });
         let affected = affected.collect();
-        let Listed { given, known, unknown } = sought.listed();
-        let code = Leaf::recipient_code(&recipient.id);
-        Ok(Leak { recipient: self.party(&code), given, known, unknown, affected })
+        let Listed { given, known, unknown, untraceable } = sought.listed();
+        let recipient = self.party(&Leaf::recipient_code(&recipient.id));
+        Ok(Leak { recipient, given, known, unknown, untraceable, affected })
     }
 
     /// Shows everything of persons that a recipient got on these days: rows in order, then summaries of months.
@@ -208,20 +227,29 @@ impl Answers<'_> {
         lines.sort_unstable();
         lines.dedup();
         let mut marks: HashMap<([u8; 4], u16), Marks> = HashMap::new();
-        let mut found = HashMap::new();
+        let (mut found, mut untraceable) = (HashMap::new(), HashSet::new());
         let schools = self.config.schools.iter().map(AsRef::as_ref);
         for school in schools.filter(|own: &&School| school.is_none_or(|school| school.brin == own.brin)) {
             let Ok(brin) = school.brin.as_bytes().try_into() else { continue };
-            let openers = self.openers(school, recipient);
+            let held = Held {
+                recipient: &recipient.id,
+                identity: school.identity,
+                openers: self.openers(school, recipient),
+                passed_eckid: self.passed_eckid(school, recipient),
+            };
             for keys in self.log_keys(&school.brin) {
                 let marks = marks.entry((brin, keys.epoch())).or_default();
                 for (number, line) in lines.iter().enumerate() {
-                    marks.add(number, line, school, recipient, &keys, &openers);
+                    if !marks.add(number, line, &held, &keys) {
+                        untraceable.insert(number);
+                    }
                 }
-                found.extend(marks.handles.iter().map(|(&handle, &number)| ((brin, handle), number)));
+                for (&handle, numbers) in &marks.handles {
+                    found.insert((brin, handle), (keys.epoch(), numbers.clone()));
+                }
             }
         }
-        Sought { given: lines.len(), marks, known: HashSet::new(), found }
+        Sought { given: lines.len(), marks, known: HashSet::new(), untraceable, found }
     }
 
     /// What opens the tokens of a recipient, whatever the epoch.
@@ -233,28 +261,43 @@ impl Answers<'_> {
         })
         .collect()
     }
+
+    /// Whether the feed's own ECK iDs were passed to a recipient, as far as there are agreements.
+    fn passed_eckid(&self, school: &School, recipient: &Recipient) -> bool {
+        self.config.agreements.all().iter().any(|agreement| {
+            agreement.school == school.brin
+                && agreement.recipient == recipient.id
+                && agreement.domain == PseudonymDomain::PassEckId
+        })
+    }
 }
 
 impl Sought {
-    /// Whether it is about one of them. Rows come first: what a pseudonym's handle is, they alone tell.
-    pub(super) fn takes(&mut self, got: &Got<'_>) -> bool {
-        let number = match got {
+    /// Whether it is about one of them: the epoch of the log key. Rows come first, for what a pseudonym's handle is, they
+    /// alone tell.
+    pub(super) fn takes(&mut self, got: &Got<'_>) -> Option<u16> {
+        let (epoch, numbers) = match got {
             Got::Row(leaf, row) => {
-                let marks = self.marks.get(&(leaf.brin(), leaf.log_epoch));
-                marks.and_then(|marks| marks.tags.get(&row.tag).or_else(|| marks.handles.get(&row.handle)))
+                let marks = self.marks.get(&(leaf.brin(), leaf.log_epoch))?;
+                let numbers = [marks.tags.get(&row.tag), marks.handles.get(&row.handle)];
+                let numbers: Vec<usize> = numbers.into_iter().flatten().flatten().copied().collect();
+                (leaf.log_epoch, numbers)
             }
-            Got::Summary(..) => self.found.get(&got.person()),
+            Got::Summary(..) => self.found.get(&got.person())?.clone(),
         };
-        let Some(&number) = number else { return false };
-        self.known.insert(number);
-        self.found.insert(got.person(), number);
-        true
+        if numbers.is_empty() {
+            return None;
+        }
+        self.known.extend(&numbers);
+        self.found.insert(got.person(), (epoch, numbers));
+        Some(epoch)
     }
 
     /// How many of them the log knows.
     pub(super) fn listed(&self) -> Listed {
-        let known = self.known.len();
-        Listed { given: self.given, known, unknown: self.given - known }
+        let (given, known) = (self.given, self.known.len());
+        let untraceable = self.untraceable.difference(&self.known).count();
+        Listed { given, known, unknown: given - known - untraceable, untraceable }
     }
 }
 
@@ -293,36 +336,36 @@ impl Got<'_> {
 }
 
 impl Marks {
-    fn add(
-        &mut self,
-        number: usize,
-        line: &str,
-        school: &School,
-        recipient: &Recipient,
-        keys: &LogKeys,
-        openers: &[Pseudonymiser],
-    ) {
+    /// Notes what rows are known by. Says no when the recipient may hold this of someone whom no row is known by.
+    fn add(&mut self, number: usize, line: &str, held: &Held<'_>, keys: &LogKeys) -> bool {
         if let Some(pseudonym) = Pseudonym::parse(line) {
-            self.tags.insert(keys.recipient_tag(&recipient.id, &pseudonym), number);
+            self.tags.entry(keys.recipient_tag(held.recipient, &pseudonym)).or_default().push(number);
         }
-        match school.identity {
-            // The feed's own ECK iD, where it passes.
-            IdentitySource::EckId => {
-                if let Ok(eckid) = EckId::parse(line)
-                    && eckid.is_official()
-                {
-                    self.handles.insert(keys.subject_handle(&Identity::EckId(eckid)), number);
-                }
+        let mut traceable = true;
+        for person in [Person::Leerling, Person::Leerkracht] {
+            let kind = key_kind(person);
+            let Some(key) = held.openers.iter().find_map(|opener| opener.open(kind, line).ok()) else {
+                continue;
+            };
+            if source_of(held.identity, person) == IdentitySource::LasKey {
+                self.person(number, &Identity::LasKey(kind, key), keys);
+            } else {
+                traceable = false;
             }
-            IdentitySource::LasKey => {
-                for person in [Person::Leerling, Person::Leerkracht] {
-                    let kind = key_kind(person);
-                    if let Some(key) = openers.iter().find_map(|opener| opener.open(kind, line).ok()) {
-                        self.handles.insert(keys.subject_handle(&Identity::LasKey(kind, key)), number);
-                    }
-                }
-            }
-            IdentitySource::Pgn => {}
         }
+        if let Ok(eckid) = EckId::parse(line)
+            && eckid.is_official()
+        {
+            if held.identity == IdentitySource::EckId {
+                self.person(number, &Identity::EckId(eckid), keys);
+            } else {
+                traceable &= !held.passed_eckid;
+            }
+        }
+        traceable
+    }
+
+    fn person(&mut self, number: usize, identity: &Identity, keys: &LogKeys) {
+        self.handles.entry(keys.subject_handle(identity)).or_default().push(number);
     }
 }

@@ -30,6 +30,7 @@ use crate::{
     disclosure::{Row, RowOutcome, rowfile::Handle},
     minimise::{self, Chunk, Minimiser, Outlet, Refusal, Scope},
     record::Record,
+    standing::Ledger,
     token::Token,
 };
 
@@ -100,9 +101,10 @@ impl Answers<'_> {
             transaction: Uuid::nil(),
             certificate: [0; 32],
         };
-        let delivery = match Delivery::decide(self.config, &asked, clock) {
+        let ledger = Ledger::reading(&self.config.data);
+        let delivery = match Delivery::decide(self.config, &ledger, &asked, clock) {
             Ok(delivery) => delivery,
-            Err(NoDelivery::Agreement(_)) => return Ok(None),
+            Err(NoDelivery::Agreement(_) | NoDelivery::Unapproved | NoDelivery::Rights) => return Ok(None),
             Err(NoDelivery::Keys) => return Err(NoValues::Keys),
         };
         // Someone who is known by a handle of an earlier log key alone is found under that key.
@@ -169,15 +171,16 @@ fn values(
 ) -> Result<Option<Vec<Value>>, NoValues> {
     let (out, into) = io::pipe()?;
     let place = AtomicU64::new(NOBODY);
-    let (ran, read, reader) = thread::scope(|scoped| {
+    let (ran, (read, reader)) = thread::scope(|scoped| {
         let place = &place;
-        let running = scoped.spawn(move || {
-            let outlet = Through { into, handles, place, counts: [0; 2] };
-            run(scope, limits, feed, outlet).map(drop)
+        let reading = scoped.spawn(move || {
+            let mut reader = Reread { place, counts: [0; 2], current: None, groups: Vec::new(), found: None };
+            let read = decode(out, None, limits, &mut |token: Token<'_>| reader.token(&token));
+            (read, reader)
         });
-        let mut reader = Reread { place, counts: [0; 2], current: None, groups: Vec::new(), found: None };
-        let read = decode(out, None, limits, &mut |token: Token<'_>| reader.token(&token));
-        (running.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked)), read, reader)
+        let outlet = Through { into, handles, place, counts: [0; 2] };
+        let ran = run(scope, limits, feed, outlet).map(drop);
+        (ran, reading.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked)))
     });
     match ran {
         Ok(()) => {}

@@ -26,6 +26,8 @@ pub struct Inzage {
     pub school: SchoolName,
     /// The handles that stand for the person, with the epoch of their key.
     pub handles: Vec<(Option<u16>, String)>,
+    /// Whether the log may have more of the person: see [`Person::partial`].
+    pub partial: bool,
     /// By position in the log.
     pub deliveries: Vec<Delivered>,
     /// What is left of the months whose rows have gone by the retention rule.
@@ -130,7 +132,7 @@ impl Answers<'_> {
         }
         summaries.sort_by(|one, other| (one.first, &one.recipient).cmp(&(other.first, &other.recipient)));
         let handles = person.handles.iter().map(|(epoch, handle)| (*epoch, hex::encode(handle))).collect();
-        Ok(Inzage { school: self.school(brin), handles, deliveries, summaries })
+        Ok(Inzage { school: self.school(brin), handles, partial: person.partial, deliveries, summaries })
     }
 
     fn summarised(&self, row: &RollUpRow) -> Summarised {

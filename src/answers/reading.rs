@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// What the log was read for. Numbers are part of the log's format, in the status of a [`LeafKind::LogRead`] leaf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum Reading {
     /// Who holds an older value of someone's data.

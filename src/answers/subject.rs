@@ -15,10 +15,10 @@ use crate::{
     catalogue::{self, Kind, catalogue},
     config::School,
     decode::{self, DecodeError, decode},
-    disclosure::{LeafKind, Subject, Wanted, rowfile::Handle},
+    disclosure::{Leaf, LeafKind, Subject, Wanted, rowfile::Handle},
     keys::{IdentitySource, Purpose},
-    minimise::{PGN_FIELDS, identity_of, key_kind},
-    pseudonym::{EckId, Identity, LogKeys, Pgn, Pseudonym, PupilKey, digits},
+    minimise::{PGN_FIELDS, identity_of, key_kind, source_of},
+    pseudonym::{EckId, Identity, LogKeys, Pgn, Pseudonym, Pseudonymiser, PupilKey, digits},
     record::Record,
     token::Token,
 };
@@ -51,6 +51,9 @@ pub struct Who<'a> {
 pub struct Person {
     /// Epoch of the log key, where it is known, and handle.
     pub handles: Vec<(Option<u16>, Handle)>,
+    /// Whether the log may have more of the person, under handles that cannot be told from what was given: results,
+    /// which stand under the key; rows under another log key, or from when the pupil had another number.
+    pub partial: bool,
 }
 
 /// Why a person cannot be told from what was given. None of these holds the identifier.
@@ -93,18 +96,16 @@ fn source_name(source: IdentitySource) -> &'static str {
 }
 
 impl Given {
-    /// The identity that handles are made from, where it can be told without more.
+    /// The identity that handles are made from, where it can be told without more; `source` is that of the person.
     fn identity(
         &self,
         source: IdentitySource,
         person: catalogue::Person,
     ) -> Result<Option<Identity>, Unresolved> {
-        let by_key = source == IdentitySource::LasKey
-            || (source == IdentitySource::Pgn && person == catalogue::Person::Leerkracht);
         Ok(match self {
             Self::Key(key) => {
                 let key = PupilKey::parse(key).map_err(|_| Unresolved::Form)?;
-                by_key.then(|| Identity::LasKey(key_kind(person), key))
+                (source == IdentitySource::LasKey).then(|| Identity::LasKey(key_kind(person), key))
             }
             Self::EckId(eckid) => {
                 let eckid = EckId::parse(eckid).map_err(|_| Unresolved::Form)?;
@@ -112,7 +113,7 @@ impl Given {
             }
             Self::Pgn(pgn) => {
                 let pgn = Pgn::parse(pgn).map_err(|_| Unresolved::Form)?;
-                (source == IdentitySource::Pgn && !by_key).then_some(Identity::Pgn(pgn))
+                (source == IdentitySource::Pgn).then_some(Identity::Pgn(pgn))
             }
             Self::Handle(_) => None,
         })
@@ -146,67 +147,117 @@ impl Answers<'_> {
         keys.map(|(epoch, root)| LogKeys::new(root, epoch, brin)).collect()
     }
 
-    /// The handles of a person.
+    /// The handles of a person. A feed that has the person tells all there are; without one, what was given may do.
     ///
     /// # Errors
     ///
     /// [`Unresolved`]: what more is needed, or that there is no such person.
     pub fn resolve(&self, who: &Who<'_>) -> Result<Person, Unresolved> {
+        let brin = &who.school.brin;
+        let source = source_of(who.school.identity, who.person);
+        let log_keys = self.log_keys(brin);
+        // Results stand under the key, whatever else pseudonyms are made from; they are of pupils alone.
+        let one_identity = source == IdentitySource::LasKey || who.person == catalogue::Person::Leerkracht;
         if let Given::Handle(handle) = who.given {
-            return Ok(Person { handles: vec![(None, handle)] });
+            return Ok(Person {
+                handles: vec![(None, handle)],
+                partial: !one_identity || log_keys.len() > 1,
+            });
         }
-        let source = who.school.identity;
-        let own = format!("https://{}/", self.config.authority);
-        if let Given::EckId(uri) = &who.given
-            && let Some(rest) = uri.trim().strip_prefix(&own)
-        {
-            return self.given_out(&who.school.brin, rest);
-        }
-        let mut identities = Vec::new();
-        match who.given.identity(source, who.person)? {
-            Some(identity) => identities.push(identity),
-            None => {
-                let feed = who.feed.ok_or(Unresolved::NeedsFeed(source))?;
-                let record = self.look_up(who, feed)?;
-                identities.extend(identity_of(source, &record, who.person));
-                // Results come back under the key, whatever else pseudonyms are made from.
-                if source != IdentitySource::LasKey {
-                    identities.extend(identity_of(IdentitySource::LasKey, &record, who.person));
+        let own = self.own(&who.given)?;
+        let direct = if own.is_none() { who.given.identity(source, who.person)? } else { None };
+        let makers = own.as_ref().map(|own| self.makers(brin, own.epoch)).unwrap_or_default();
+        let is_own = |record: &Record| match &own {
+            None => who.given.is_of(record),
+            Some(own) => identities_of(source, record, who.person).iter().any(|identity| {
+                makers.iter().any(|maker| maker.is_uri_of(&maker.pseudonym(identity), own.uri))
+            }),
+        };
+        let record = match who.feed {
+            Some(feed) if direct.is_none() || !one_identity => self.look_up(who, feed, &is_own)?,
+            _ => None,
+        };
+        let partial = !one_identity && record.is_none();
+        let mut identities: Vec<Identity> = direct.into_iter().collect();
+        identities.extend(record.iter().flat_map(|record| identities_of(source, record, who.person)));
+        if identities.is_empty() {
+            return match own {
+                Some(own) => {
+                    let handles = self.given_out(brin, &own)?;
+                    let partial = !one_identity || handles.len() < log_keys.len();
+                    Ok(Person { handles, partial })
                 }
-                if identities.is_empty() {
-                    return Err(Unresolved::NotInFeed);
-                }
-            }
+                None if who.feed.is_some() => Err(Unresolved::NotInFeed),
+                None => Err(Unresolved::NeedsFeed(source)),
+            };
         }
         let mut handles = Vec::new();
-        for keys in self.log_keys(&who.school.brin) {
+        for keys in log_keys {
             for identity in &identities {
-                handles.push((Some(keys.epoch()), keys.subject_handle(identity)));
+                let handle = (Some(keys.epoch()), keys.subject_handle(identity));
+                if !handles.contains(&handle) {
+                    handles.push(handle);
+                }
             }
         }
-        Ok(Person { handles })
+        Ok(Person { handles, partial })
     }
 
-    /// The person behind a pseudonym that was given out: `<epoch>/<digits>` of its URI.
-    fn given_out(&self, brin: &str, rest: &str) -> Result<Person, Unresolved> {
+    /// What stands for a person from now on: handles under the newest log key, one for each identifier that is known. Of a
+    /// pseudonym that was given out, and without a feed, those under the newest key it was given out under.
+    ///
+    /// # Errors
+    ///
+    /// As [`Answers::resolve`]; [`Unresolved::Form`] for a handle, of which nobody can tell under which key it was made.
+    pub fn subject(&self, who: &Who<'_>) -> Result<(u16, Vec<Handle>), Unresolved> {
+        let known = self.resolve(who)?.handles;
+        let newest = known.iter().filter_map(|&(epoch, _)| epoch).max().ok_or(Unresolved::Form)?;
+        let under = known.into_iter().filter(|&(epoch, _)| epoch == Some(newest)).map(|(_, handle)| handle);
+        Ok((newest, under.collect()))
+    }
+
+    /// What was given, as a pseudonym that Sluis gave out, if it has the form of one.
+    fn own<'g>(&self, given: &'g Given) -> Result<Option<Own<'g>>, Unresolved> {
+        let Given::EckId(uri) = given else { return Ok(None) };
+        let uri = uri.trim();
+        let Some(rest) = uri.strip_prefix(&format!("https://{}/", self.config.authority)) else {
+            return Ok(None);
+        };
         let (epoch, digits) = rest.split_once('/').ok_or(Unresolved::Form)?;
-        let epoch: u16 = epoch.parse().map_err(|_| Unresolved::Form)?;
+        let epoch = epoch.parse().map_err(|_| Unresolved::Form)?;
         let pseudonym = Pseudonym::parse(digits).ok_or(Unresolved::Form)?;
+        Ok(Some(Own { uri, epoch, pseudonym }))
+    }
+
+    /// What makes the pseudonyms of a school under one key, for each agreement there is.
+    fn makers(&self, brin: &str, epoch: u16) -> Vec<Pseudonymiser> {
+        let mut keys = self.config.keys.all(brin, Purpose::Pseudonym);
+        let Some((_, root)) = keys.find(|&(known, _)| known == epoch) else { return Vec::new() };
+        let agreements = self.config.agreements.all().iter().filter(|agreement| agreement.school == brin);
+        let maker = |domain, recipient: &str| {
+            Pseudonymiser::new(root, epoch, brin, domain, recipient, &self.config.authority).ok()
+        };
+        agreements.filter_map(|agreement| maker(&agreement.domain, &agreement.recipient)).collect()
+    }
+
+    /// The handles of the person behind a pseudonym that was given out, as far as rows tell.
+    fn given_out(&self, brin: &str, own: &Own<'_>) -> Result<Vec<(Option<u16>, Handle)>, Unresolved> {
+        let Own { epoch, pseudonym, .. } = own;
         let code: [u8; 4] = brin.as_bytes().try_into().map_err(|_| Unresolved::Form)?;
         let mut tags = HashMap::new();
         for keys in self.log_keys(brin) {
             for recipient in &self.config.recipients {
-                let tag = keys.recipient_tag(&recipient.id, &pseudonym);
-                let code = crate::disclosure::Leaf::recipient_code(&recipient.id);
+                let tag = keys.recipient_tag(&recipient.id, pseudonym);
+                let code = Leaf::recipient_code(&recipient.id);
                 tags.insert((code, keys.epoch()), tag);
             }
         }
         // One row tells the handle of its log key; after that only rows under another key can tell more.
         let found = RefCell::new(BTreeMap::new());
-        let wanted = |leaf: &crate::disclosure::Leaf| {
+        let wanted = |leaf: &Leaf| {
             let candidate = leaf.kind == LeafKind::Disclosure
                 && leaf.brin() == code
-                && leaf.pseudonym_epoch == epoch
+                && leaf.pseudonym_epoch == *epoch
                 && !found.borrow().contains_key(&leaf.log_epoch);
             if candidate { Wanted::Rows } else { Wanted::Nothing }
         };
@@ -222,11 +273,16 @@ impl Answers<'_> {
         if found.is_empty() {
             return Err(Unresolved::NotGivenOut);
         }
-        Ok(Person { handles: found.into_iter().map(|(epoch, handle)| (Some(epoch), handle)).collect() })
+        Ok(found.into_iter().map(|(epoch, handle)| (Some(epoch), handle)).collect())
     }
 
-    /// The person's record in a feed of the school. Of the feed, one record at a time is in memory.
-    fn look_up(&self, who: &Who<'_>, feed: &Path) -> Result<Record, Unresolved> {
+    /// The person's record in a feed of the school, if it is there. Of the feed, one record at a time is in memory.
+    fn look_up(
+        &self,
+        who: &Who<'_>,
+        feed: &Path,
+        is_own: &dyn Fn(&Record) -> bool,
+    ) -> Result<Option<Record>, Unresolved> {
         let catalogue = catalogue();
         let (school, brincode) = (catalogue.record_named("school"), catalogue.field_named("school.brincode"));
         let mut current: Option<Record> = None;
@@ -247,7 +303,7 @@ impl Answers<'_> {
                         return if of_school { Ok(()) } else { Err(Unresolved::FeedSchool) };
                     }
                     let person = catalogue.record(record.kind).person == Some(who.person);
-                    if person && found.is_none() && who.given.is_of(&record) {
+                    if person && found.is_none() && is_own(&record) {
                         found = Some(record);
                     }
                 }
@@ -264,8 +320,29 @@ impl Answers<'_> {
         if !of_school {
             return Err(Unresolved::FeedSchool);
         }
-        found.ok_or(Unresolved::NotInFeed)
+        Ok(found)
     }
+}
+
+/// A pseudonym that Sluis gave out.
+struct Own<'g> {
+    uri: &'g str,
+    epoch: u16,
+    pseudonym: Pseudonym,
+}
+
+/// All that the log may know the person of a record by.
+fn identities_of(source: IdentitySource, record: &Record, person: catalogue::Person) -> Vec<Identity> {
+    let mut found: Vec<Identity> = identity_of(source, record, person).into_iter().collect();
+    if source != IdentitySource::LasKey {
+        found.extend(identity_of(IdentitySource::LasKey, record, person));
+    }
+    if source == IdentitySource::Pgn {
+        // Whoever has a BSN by now was known by an onderwijsnummer before.
+        let numbers = PGN_FIELDS.into_iter().filter_map(|name| record.find(catalogue().field_named(name)));
+        found.extend(numbers.filter_map(|number| Pgn::parse(number).ok()).map(Identity::Pgn));
+    }
+    found
 }
 
 impl Person {

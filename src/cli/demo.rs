@@ -46,6 +46,7 @@ use crate::{
     pseudonym::{Bsn, holds_elfproef_number},
     record::Record,
     shutdown::Shutdown,
+    standing::Ledger,
     tls::{self, Issued},
     token::Token,
 };
@@ -164,8 +165,14 @@ async fn demonstrate(arguments: &Arguments, home: &Path, clock: &Arc<dyn Clock>)
     let agreements = config.agreements.all().to_vec();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let gateway =
-        Gateway::new(config, log.clone(), Arc::clone(&metrics), Arc::clone(clock), shutdown.clone());
+    let gateway = Gateway::new(
+        config,
+        log.clone(),
+        Arc::new(Ledger::of(log.clone())),
+        Arc::clone(&metrics),
+        Arc::clone(clock),
+        shutdown.clone(),
+    );
     let tls = Some(Arc::new(ArcSwap::new(tls)));
     let served = tokio::spawn(serve(listener, tls, settings, Arc::new(gateway), metrics, shutdown.clone()));
 

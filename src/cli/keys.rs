@@ -17,6 +17,7 @@ use crate::{
     disclosure::Log,
     keys::{KeyRing, KeyStatus, NO_SCHOOL, Purpose, is_brin, key_epoch},
     problem::{Problem, toml_problem},
+    standing::Ledger,
 };
 
 #[derive(Subcommand)]
@@ -218,6 +219,16 @@ fn destroy(
     // The log first: what cannot be put on record is not done.
     let log = Log::open(config.log_site(), Arc::clone(clock))
         .map_err(|error| failed(format!("{data}: {error}")))?;
+    let standing =
+        Ledger::of(log.clone()).school(brin).map_err(|error| failed(format!("{data}: {error}")))?;
+    let entries = standing.load().rights().iter().filter(|right| right.epoch == epoch).count();
+    if entries > 0 {
+        log.close();
+        return Err(refused(&format!(
+            "--epoch: {entries} objections or consents stand under this key, and would keep all of {brin} in without it; lift \
+             them, and enter anew those that still hold: `sluis rights list`"
+        )));
+    }
     let there = KeyRing::destroy(&config.keys_directory, brin, purpose, epoch).map_err(|error| {
         failed(format!(
             "{}: the key could not be destroyed ({})",

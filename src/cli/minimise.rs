@@ -19,11 +19,13 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
+    control::Desk,
     decode,
     delivery::{Asked, Delivery, NoDelivery},
     disclosure::{self, Log},
     exchange::{Error, disclose},
     minimise::{Refusal, Summary},
+    standing::Ledger,
 };
 
 /// Which feed for whom.
@@ -123,9 +125,11 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
     };
     let asked = feed.asked(&config)?;
     let open_log = || Log::open(config.log_site(), Arc::clone(clock));
-    let delivery = Delivery::decide(&config, &asked, clock).map_err(|reason| {
+    let decided = Delivery::decide(&config, &Ledger::reading(&config.data), &asked, clock);
+    decided.map_err(|reason| {
         // A refusal by policy is on record too. If it cannot be, it is refused all the same.
-        let recorded = open_log().and_then(|log| log.note_blocking(asked.refusal(clock.as_ref())));
+        let recorded =
+            open_log().and_then(|log| log.note_blocking(asked.refusal(reason.reason(), clock.as_ref())));
         let status = refused(reason);
         if recorded.is_err() {
             eprintln!(
@@ -146,6 +150,14 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
             ExitCode::from(USAGE)
         })?;
     let log = open_log().map_err(|error| log_failed(&error))?;
+    // What stands may have changed since; from now on nobody else changes it.
+    let ledger = Arc::new(Ledger::of(log.clone()));
+    let delivery = Delivery::decide(&config, &ledger, &asked, clock).map_err(refused)?;
+    let desk = Desk { log: log.clone(), ledger, clock: Arc::clone(clock) };
+    desk.activate_all(std::slice::from_ref(delivery.shared_agreement())).map_err(|error| {
+        eprintln!("{}: {error}; nothing has left", config.data.display());
+        ExitCode::from(FAILED)
+    })?;
     let destination = destination.open(&interrupt).map_err(|error| {
         eprintln!("--output: cannot be written there ({})", error.kind());
         ExitCode::from(USAGE)
@@ -180,7 +192,7 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
 
 /// Says why there is no delivery, and gives the status to end with.
 pub(super) fn refused(reason: NoDelivery) -> ExitCode {
-    eprintln!("refused: {reason}");
+    eprintln!("refused: {reason} ({})", reason.reason().rule().as_str());
     ExitCode::from(REFUSED)
 }
 
@@ -211,6 +223,9 @@ fn summarise(summary: &Summary) {
         "{} pupils released, {} withheld, {} teachers; on record",
         summary.released, summary.withheld, summary.staff
     );
+    if summary.kept_out > 0 {
+        eprintln!("  {} kept out by an objection, a restriction or for want of consent", summary.kept_out);
+    }
     for (event, times) in summary.events.iter() {
         eprintln!("  {times} × {}", event.describe());
     }

@@ -13,7 +13,8 @@ use crate::{
     delivery::Delivery,
     exchange::Error,
     minimise::{self, Chunk, Minimiser, Outlet, Summary},
-    policy::Ruling,
+    policy::{Ruling, purpose, rules::Rule},
+    standing::Ledger,
 };
 
 #[derive(clap::Args)]
@@ -36,7 +37,8 @@ impl Outlet for Nowhere {
 pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
     let feed = &arguments.feed;
     let config = feed.config.load(clock.as_ref())?;
-    let delivery = Delivery::decide(&config, &feed.asked(&config)?, clock).map_err(not_delivered)?;
+    let ledger = Ledger::reading(&config.data);
+    let delivery = Delivery::decide(&config, &ledger, &feed.asked(&config)?, clock).map_err(not_delivered)?;
     let (source, size) = feed.open()?;
     let bar = Bar::new("reading");
     let mut minimiser = Minimiser::new(delivery.scope(), Nowhere);
@@ -53,6 +55,7 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
         return Err(ExitCode::from(status(&error)));
     }
     let (summary, Nowhere) = minimiser.into_parts();
+    rules(&delivery, &summary);
     table(&delivery, &summary);
     Ok(())
 }
@@ -61,6 +64,28 @@ fn refused(error: minimise::Error<Infallible>) -> Error {
     match error {
         minimise::Error::Outlet(never) => match never {},
         minimise::Error::Refused(refusal) => Error::Refused(refusal),
+    }
+}
+
+/// The five rules, each with why it is kept; one that is not has ended the preview before.
+fn rules(delivery: &Delivery, summary: &Summary) {
+    let agreement = delivery.agreement();
+    let file = agreement.file.display();
+    let purpose = purpose::find(&agreement.purpose).map_or("", |purpose| purpose.name.as_str());
+    let lines = agreement.release.len();
+    for rule in Rule::ALL {
+        let why = match rule {
+            Rule::Dataminimalisatie => format!("{lines} fields have a line in {file}; all else is withheld"),
+            Rule::Doelbinding => {
+                format!("{} version {}, {}: {purpose}", agreement.id, agreement.version, agreement.purpose)
+            }
+            Rule::Grondslag => {
+                format!("{}; {} persons kept out by their rights", agreement.basis.as_str(), summary.kept_out)
+            }
+            Rule::Integriteit => "well-formed, of this school, and complete".into(),
+            Rule::Transparantie => "keys are there; a delivery is on record before it leaves".into(),
+        };
+        println!("{:17} kept  {why}", rule.as_str());
     }
 }
 

@@ -21,14 +21,16 @@ use uuid::Uuid;
 
 use super::{
     ConfigFile, FAILED, USAGE,
+    access::Access,
     who::{WhoArguments, find_school, standard_input, usage},
 };
 use crate::{
     answers::{ALWAYS, Answers, Now, Reading, evidence::EvidenceError},
     clock::Clock,
     config::{Config, Recipient},
-    disclosure::{self, Log},
+    control::{Answer, Request},
     register::Register,
+    standing::{self, Ledger},
 };
 use document::Part;
 use print::{DataFormat, Format};
@@ -191,7 +193,8 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             let breach = answers.breach(recipient, school.map(AsRef::as_ref), &days, given);
             let breach = breach.map_err(|error| unreadable(&error))?;
             let head = Head::read(reference, days, clock);
-            let told = datalek::Told::new(&breach, &config, head.made);
+            let told = datalek::Told::new(&breach, &config, &Ledger::reading(&config.data), head.made);
+            let told = told.map_err(|error| unknown(&error))?;
             format.print(&told, &head, || told.report())
         }
         Command::Dataportabiliteit { who, period, format } => {
@@ -221,8 +224,11 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
                 }
             }
             let head = Head::read(reference, days, clock);
-            let register = Register::of(&asked.config, school, head.made);
-            let told = inzage::Told::new(&inzage, &answers, &asked.config, &register);
+            let ledger = Ledger::reading(&asked.config.data);
+            let register = Register::of(&asked.config, &ledger, school, head.made);
+            let register = register.map_err(|error| unknown(&error))?;
+            let told = inzage::Told::new(&inzage, &answers, &asked.config, &ledger, &register);
+            let told = told.map_err(|error| unknown(&error))?;
             format.print(&told, &head, || told.report())
         }
         Command::Lek { config, recipient, school, format } => {
@@ -263,7 +269,8 @@ impl Agreed {
         let config = self.config.load(clock.as_ref())?;
         let school = find_school(&config, &self.school)?;
         let head = Head { reference: None, days: None, made: clock.today() };
-        let register = Register::of(&config, school, head.made);
+        let register = Register::of(&config, &Ledger::reading(&config.data), school, head.made);
+        let register = register.map_err(|error| unknown(&error))?;
         self.format.print(&register, &head, || report(&register, &config))
     }
 }
@@ -296,8 +303,8 @@ fn portable(
     format.print(&told, &head, || told.report(), &|out| portable.write_csv(out))
 }
 
-/// Puts on record that the log is about to be read, and closes it again: what is read then stands still, and whatever
-/// day is over has been sealed.
+/// Puts on record that the log is about to be read, and closes it again: where no other process has it, what is read
+/// then stands still, and whatever day is over has been sealed.
 pub(super) fn on_record(
     config: &Config,
     reading: Reading,
@@ -305,23 +312,21 @@ pub(super) fn on_record(
     recipient: Option<&str>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Uuid, ExitCode> {
-    let transaction = Uuid::now_v7();
-    let noted = Log::open(config.log_site(), Arc::clone(clock)).and_then(|log| {
-        let noted = log.note_blocking(reading.leaf(school, recipient, transaction, clock.as_ref()));
-        log.close();
-        noted
-    });
-    noted.map(|_| transaction).map_err(|error| {
-        match error {
-            disclosure::Error::Locked => eprintln!(
-                "{}: another sluis process has the log open, and that it is read must be put on record there; \
-                 stop `sluis serve` for the time of the report, or ask in the review app",
-                config.data.display()
-            ),
-            error => eprintln!("{}: {error}; nothing was read", config.data.display()),
-        }
-        ExitCode::from(FAILED)
-    })
+    let access = Access::open(config, clock)?;
+    let request =
+        Request::Read { reading, school: school.map(str::to_owned), recipient: recipient.map(str::to_owned) };
+    let answer = access.ask(request);
+    access.close();
+    match answer? {
+        Answer::Done { reference } => Ok(reference),
+        Answer::Erased { .. } | Answer::Refused { .. } => Err(ExitCode::from(FAILED)),
+    }
+}
+
+/// What stands, such as which agreements are in force, cannot be told.
+fn unknown(error: &standing::Error) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(FAILED)
 }
 
 fn open(config: &Config) -> Result<Answers<'_>, ExitCode> {

@@ -4,13 +4,16 @@ use std::{process::ExitCode, sync::Arc};
 
 use super::{
     ConfigFile, FAILED,
+    access::Access,
     who::{WhoArguments, find_school},
 };
 use crate::{
     answers::Answers,
     clock::Clock,
     config::Config,
+    control::{Answer, Request},
     disclosure::{self, Due, Log, due},
+    standing::HexHandle,
 };
 
 #[derive(clap::Args)]
@@ -59,19 +62,24 @@ pub(super) fn erase(arguments: &Erase, clock: &Arc<dyn Clock>) -> Result<(), Exi
     let school = find_school(config, &arguments.who.school)?;
     let answers = Answers::open(config).map_err(|error| failed(config, &disclosure::Error::Open(error)))?;
     let person = asked.resolve(&answers, school, &arguments.who)?;
-    let log = open(config, clock)?;
-    let erased = log.erase_person(&school.brin, person.distinct().into_iter().collect());
-    log.close();
-    let erased = erased.map_err(|error| failed(config, &error))?;
-    println!("{} rows and {} summaries erased", erased.rows, erased.summaries);
-    if erased.unsealed > 0 {
-        let rows = erased.unsealed;
+    let access = Access::open(config, clock)?;
+    let handles = person.distinct().into_iter().map(HexHandle).collect();
+    let answer = access.ask(Request::Erase { brin: school.brin.clone(), handles });
+    access.close();
+    let Answer::Erased { rows, summaries, unsealed } = answer? else { return Err(ExitCode::from(FAILED)) };
+    println!("{rows} rows and {summaries} summaries erased");
+    if unsealed > 0 {
         eprintln!(
-            "{rows} rows are of a day that is not over and sealed yet, and still there; run this again tomorrow"
+            "{unsealed} rows are of a day that is not over and sealed yet, and still there; run this again tomorrow"
         );
-        return Err(ExitCode::from(FAILED));
     }
-    Ok(())
+    if person.partial {
+        eprintln!(
+            "the log may have more of this person under another identifier or log key: run this again with --feed, a \
+             feed of the school that has the person"
+        );
+    }
+    if unsealed > 0 || person.partial { Err(ExitCode::from(FAILED)) } else { Ok(()) }
 }
 
 fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Log, ExitCode> {

@@ -10,12 +10,15 @@ use super::{ConfigFile, FAILED, report};
 use crate::{
     clock::Clock,
     config::{Config, Limits},
+    control::{Control, Desk},
     disclosure::{Leaf, Log},
     gateway::Gateway,
     ingress::listener::{Settings, bind, serve},
     metrics::Metrics,
     operations::Operations,
+    policy::agreement::Agreement,
     shutdown::Shutdown,
+    standing::Ledger,
 };
 
 /// SIGXFSZ: a write would make a file larger than the process may. The same number on every Unix that Sluis runs on.
@@ -60,8 +63,16 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
     }));
     let log = Log::open(config.log_site(), Arc::clone(clock))
         .map_err(|error| fail(format!("{}: {error}", config.data.display())))?;
-    let epochs = (log.clone(), config.keys.in_force());
-    runtime.spawn_blocking(move || put_on_record(&epochs.0, epochs.1));
+    let ledger = Arc::new(Ledger::of(log.clone()));
+    ledger.check(&config).map_err(|error| fail(format!("{}: {error}", config.data.display())))?;
+    let desk = || Desk { log: log.clone(), ledger: Arc::clone(&ledger), clock: Arc::clone(clock) };
+    // Commands beside this process ask it for what only the holder of the log can do.
+    let control = Control::open(&config.data, desk());
+    if let Err(error) = &control {
+        tracing::warn!(reason = %error.kind(), "commands beside this process cannot reach it: the path of `data` may be too long");
+    }
+    let (clerk, keys, agreements) = (desk(), config.keys.in_force(), config.agreements.all().to_vec());
+    runtime.spawn_blocking(move || put_on_record(&clerk, keys, &agreements));
     let registry = Registry::new();
     let metrics = Metrics::new(&registry).map_err(|_| fail("metrics cannot be registered".into()))?;
     let parts = Parts {
@@ -76,10 +87,12 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         registry,
         shutdown: Shutdown::new(),
         log: log.clone(),
+        ledger: Arc::clone(&ledger),
     };
     let gateway = Arc::new(Gateway::new(
         config,
         log.clone(),
+        ledger,
         Arc::clone(&parts.metrics),
         Arc::clone(clock),
         parts.shutdown.clone(),
@@ -88,6 +101,7 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
     // Exchanges that were cut leave their threads behind; they end when their channels do.
     runtime.shutdown_timeout(CUT);
     drop(gateway);
+    drop(control);
     log.close();
     served.map_err(|error| fail(format!("cannot listen ({})", error.kind())))
 }
@@ -149,16 +163,25 @@ struct Parts {
     registry: Registry,
     shutdown: Shutdown,
     log: Log,
+    ledger: Arc<Ledger>,
 }
 
-/// Keys that came into force while the log was in use or out of reach.
-fn put_on_record(log: &Log, epochs: Vec<Leaf>) {
-    if let Err(error) = log.note_key_epochs(epochs) {
-        tracing::warn!(reason = %error, "keys in force could not be put on record");
+/// Keys and agreements that came into force while the log was in use or out of reach.
+fn put_on_record(desk: &Desk, epochs: Vec<Leaf>, agreements: &[Arc<Agreement>]) {
+    match desk.log.note_key_epochs(epochs) {
+        Ok(()) => tracing::info!("keys in force are on record"),
+        Err(error) => tracing::warn!(reason = %error, "keys in force could not be put on record"),
+    }
+    if let Err(error) = desk.activate_all(agreements) {
+        tracing::warn!(reason = %error, "agreements in force could not be put on record");
     }
 }
 
 impl Parts {
+    fn desk(&self, clock: &Arc<dyn Clock>) -> Desk {
+        Desk { log: self.log.clone(), ledger: Arc::clone(&self.ledger), clock: Arc::clone(clock) }
+    }
+
     async fn serve(
         self,
         gateway: &Arc<Gateway>,
@@ -242,8 +265,9 @@ impl Parts {
                                 self.tls.store(Arc::clone(&gateway.tls));
                             }
                             let unchanged = self.started.differs(&config);
-                            let (log, epochs) = (self.log.clone(), config.keys.in_force());
-                            tokio::task::spawn_blocking(move || put_on_record(&log, epochs));
+                            let (clerk, keys) = (self.desk(clock), config.keys.in_force());
+                            let agreements = config.agreements.all().to_vec();
+                            tokio::task::spawn_blocking(move || put_on_record(&clerk, keys, &agreements));
                             gateway.reload(config);
                             if !unchanged.is_empty() {
                                 let settings = unchanged.join(", ");

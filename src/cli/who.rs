@@ -17,6 +17,7 @@ use crate::{
     catalogue,
     clock::Clock,
     config::{Config, School},
+    disclosure::rowfile::Handle,
 };
 
 /// The longest identifier that is read.
@@ -78,6 +79,22 @@ impl Asked {
         school: &School,
         who: &WhoArguments,
     ) -> Result<Person, ExitCode> {
+        answers.resolve(&self.who(school, who)?).map_err(|error| unresolved(&error))
+    }
+}
+
+impl Asked {
+    /// What stands for the person under the newest log key.
+    pub(super) fn subject(
+        &self,
+        answers: &Answers<'_>,
+        school: &School,
+        who: &WhoArguments,
+    ) -> Result<(u16, Vec<Handle>), ExitCode> {
+        answers.subject(&self.who(school, who)?).map_err(|error| unresolved(&error))
+    }
+
+    fn who<'a>(&self, school: &'a School, who: &'a WhoArguments) -> Result<Who<'a>, ExitCode> {
         let given = self.identifier.clone();
         let given = match who.by {
             By::Eckid => Given::EckId(given),
@@ -91,15 +108,16 @@ impl Asked {
             By::Pgn => Given::Pgn(given),
         };
         let person = if who.leerkracht { catalogue::Person::Leerkracht } else { catalogue::Person::Leerling };
-        let asked = Who { school, person, given, feed: who.feed.as_deref() };
-        answers.resolve(&asked).map_err(|error| {
-            eprintln!("{error}");
-            ExitCode::from(match error {
-                Unresolved::NotGivenOut | Unresolved::NotInFeed => FAILED,
-                _ => USAGE,
-            })
-        })
+        Ok(Who { school, person, given, feed: who.feed.as_deref() })
     }
+}
+
+fn unresolved(error: &Unresolved) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(match error {
+        Unresolved::NotGivenOut | Unresolved::NotInFeed => FAILED,
+        _ => USAGE,
+    })
 }
 
 pub(super) fn find_school<'c>(config: &'c Config, brin: &str) -> Result<&'c Arc<School>, ExitCode> {

@@ -30,6 +30,7 @@ use super::{
     retain::{Due, Erased, Retention},
     rowfile::Handle,
     seal::{Sealer, State, Work},
+    standing::{self, Replaced, standing_name},
     storage::{DirStorage, Storage},
     wal::{End, HEADER, MAX_ROWS, SEGMENT_BYTES, segment_name},
 };
@@ -151,6 +152,8 @@ pub struct Log {
 
 struct Inner {
     recorder: Recorder,
+    /// Held while what stands for a school is read or replaced; none once the log is closed.
+    standing: Mutex<Option<Arc<dyn Storage>>>,
     sealer: Mutex<Option<Sealer>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -170,6 +173,7 @@ impl Drop for Inner {
 
 impl Inner {
     fn close(&self) {
+        drop(self.standing.lock().unwrap_or_else(PoisonError::into_inner).take());
         // The sealer first: what it is at still has to be recorded.
         drop(self.sealer.lock().unwrap_or_else(PoisonError::into_inner).take());
         drop(self.recorder.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -205,6 +209,7 @@ impl Log {
     /// As [`Log::open`].
     pub fn open_on(storage: Arc<dyn Storage>, site: Site, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let mut found = recover(storage.as_ref(), &site)?;
+        standing::settle(storage.as_ref(), &found.standing)?;
         let opening = found.opening();
         let Found { end, length, last_ms, segments, sealed, publisher, .. } = found;
         let counters = Arc::new(Counters::default());
@@ -235,11 +240,13 @@ impl Log {
             .spawn(move || writer.run(&waiting))
             .map_err(Error::Open)?;
         let recorder = Recorder { queue: Arc::new(Mutex::new(Some(queue))), counters };
-        let sealer = Sealer::start(storage, recorder.clone(), sealer, work, sealed, retention, clock);
+        let sealer =
+            Sealer::start(Arc::clone(&storage), recorder.clone(), sealer, work, sealed, retention, clock);
         let sealer = sealer.map_err(Error::Open)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 recorder,
+                standing: Mutex::new(Some(storage)),
                 sealer: Mutex::new(Some(sealer)),
                 writer: Mutex::new(Some(writer)),
             }),
@@ -314,6 +321,39 @@ impl Log {
     /// When one is not on disk.
     pub fn note_key_epochs(&self, leaves: Vec<Leaf>) -> Result<(), Error> {
         self.ask(move |state| state.retainer.note_key_epochs(leaves))
+    }
+
+    /// What stands for a school; nothing when nothing was ever said.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn standing(&self, brin: &str) -> Result<Option<Vec<u8>>, Error> {
+        let storage = self.inner.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let storage = storage.as_ref().ok_or(Error::Poisoned)?;
+        standing::read(storage.as_ref(), &standing_name(brin)).map_err(Error::Open)
+    }
+
+    /// Puts bytes in the place of what stands for a school, and a leaf that says so on record. The leaf's kind is one of
+    /// those that change what stands. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on record; then what stood before still stands. When it is and could not be put in its place, the
+    /// log takes no more records until the next start, which puts it there.
+    pub fn stand(&self, brin: &str, bytes: &[u8], leaf: Leaf) -> Result<(), Error> {
+        debug_assert!(leaf.kind.carries_standing());
+        let storage = self.inner.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let storage = storage.as_ref().ok_or(Error::Poisoned)?;
+        let recorder = &self.inner.recorder;
+        let record = |leaf| recorder.record_blocking(Disclosure { leaf, rows: Vec::new() }).map(|_| ());
+        standing::replace(storage.as_ref(), brin, bytes, leaf, record).map_err(|failed| match failed {
+            Replaced::Half(error) => {
+                recorder.counters.poisoned.store(true, Ordering::Release);
+                error
+            }
+            Replaced::Not(error) => error,
+        })
     }
 
     fn ask<T: Send + 'static>(

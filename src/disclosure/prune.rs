@@ -14,19 +14,20 @@
 //! 3. the file `minimum`: the minimum index, and from where on files below it may still be there;
 //! 4. those files go, and the second number becomes the first.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, ops::Range};
 
 use jiff::civil::Date;
 
 use super::{
     Error,
     checkpoint::parse_number,
-    merkle::root_at,
+    merkle::{Hash, root_at},
     publish::read_tile,
     read::{Reader, day_of_row_file},
     record::{Leaf, LeafKind, Position},
     retain::{Retainer, read_roll_up, roll_up_name},
     rollup::Month,
+    standing::{hash_of, standing_name},
     storage::{Storage, read_small},
     tile::{TileName, TileReader, WIDTH},
 };
@@ -82,8 +83,16 @@ pub(super) fn minimum_for(
     reader.whole_bundles_before(day_start_ms(first))
 }
 
-/// What makes two leaves that still hold say something about the same: kind, school, recipient, activity, epochs, month.
-type Matter = (u8, [u8; 8], [u8; 12], [u8; 16], (u16, u16, u8), Option<Month>);
+/// What a leaf that holds whatever its age is about: of two about the same, the newer holds.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Matter {
+    /// A key: its school, epochs and what is said of it.
+    Key([u8; 8], u16, u16, u8),
+    /// The summary of a school and month.
+    RollUp([u8; 4], Month),
+    /// All that stands for a school.
+    Standing([u8; 4]),
+}
 
 impl Retainer {
     /// Lets go of the leaves from before a day. Gives how many went.
@@ -124,40 +133,52 @@ impl Retainer {
         Minimum { index, swept: index }.write(storage)
     }
 
-    /// The leaves among these that still hold; of several about the same matter, the newest.
-    fn still_holding(&self, reader: &Reader, range: std::ops::Range<u64>) -> Result<Vec<Leaf>, Error> {
-        let mut holding: BTreeMap<Matter, Leaf> = BTreeMap::new();
-        let mut follow = |position: Position, leaf: &Leaf| {
-            if range.contains(&position.0)
-                && matches!(leaf.kind, LeafKind::AgreementActivated | LeafKind::KeyEpoch | LeafKind::RollUp)
-            {
-                holding.insert(matter(leaf), leaf.clone());
+    /// The leaves among these that still hold.
+    fn still_holding(&self, reader: &Reader, range: Range<u64>) -> Result<Vec<Leaf>, Error> {
+        let mut newest: BTreeMap<Matter, Leaf> = BTreeMap::new();
+        let mut follow = |_: Position, leaf: &Leaf| {
+            if let Some(matter) = Matter::of(leaf) {
+                newest.insert(matter, leaf.clone());
             }
         };
-        reader.published_leaves(range.clone(), &mut follow).map_err(Error::Open)?;
-        let mut kept = Vec::new();
-        for leaf in holding.into_values() {
-            if leaf.kind != LeafKind::RollUp || self.is_in_place(&leaf)? {
-                kept.push(leaf);
+        reader.published_leaves(range, &mut follow).map_err(Error::Open)?;
+        let mut holding = Vec::new();
+        for (matter, leaf) in newest {
+            if self.is_in_place(&matter, &leaf.inner_root)? {
+                holding.push(leaf);
             }
         }
-        Ok(kept)
+        Ok(holding)
     }
 
-    /// Whether a roll-up is the one that stands on disk.
-    fn is_in_place(&self, leaf: &Leaf) -> Result<bool, Error> {
-        let brin = leaf.brin();
-        let name = roll_up_name(&String::from_utf8_lossy(&brin), Month::of(day_of(leaf.start_ms)));
-        match read_roll_up(self.storage.as_ref(), &name) {
-            Ok(rollup) => Ok(rollup.root() == leaf.inner_root),
-            Err(Error::Open(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+    /// Whether what a leaf is about still is as the leaf says: a later leaf may have changed it.
+    fn is_in_place(&self, matter: &Matter, root: &Hash) -> Result<bool, Error> {
+        match matter {
+            Matter::Key(..) => Ok(true),
+            Matter::RollUp(code, month) => {
+                let name = roll_up_name(&String::from_utf8_lossy(code), *month);
+                match read_roll_up(self.storage.as_ref(), &name) {
+                    Ok(rollup) => Ok(rollup.root() == *root),
+                    Err(Error::Open(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
+            Matter::Standing(code) => {
+                let name = standing_name(&String::from_utf8_lossy(code));
+                Ok(hash_of(self.storage.as_ref(), &name).map_err(Error::Open)? == Some(*root))
+            }
         }
     }
 }
 
-fn matter(leaf: &Leaf) -> Matter {
-    let month = (leaf.kind == LeafKind::RollUp).then(|| Month::of(day_of(leaf.start_ms)));
-    let epochs = (leaf.pseudonym_epoch, leaf.log_epoch, leaf.status);
-    (leaf.kind as u8, leaf.controller, leaf.recipient, leaf.activity, epochs, month)
+impl Matter {
+    fn of(leaf: &Leaf) -> Option<Self> {
+        if leaf.kind == LeafKind::KeyEpoch {
+            return Some(Self::Key(leaf.controller, leaf.pseudonym_epoch, leaf.log_epoch, leaf.status));
+        }
+        if leaf.kind == LeafKind::RollUp {
+            return Some(Self::RollUp(leaf.brin(), Month::of(day_of(leaf.start_ms))));
+        }
+        leaf.kind.carries_standing().then(|| Self::Standing(leaf.brin()))
+    }
 }

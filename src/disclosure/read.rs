@@ -24,6 +24,7 @@ use super::{
     rollup::{Month, RollUp, RollUpRow},
     rowfile::{Handle, Located, RowFile},
     seal::row_file_name,
+    standing::{self, standing_name},
     storage::{DirStorage, Source, Storage, read_small},
     tile::TileReader,
     wal::{End, Frame, Scanner, Step},
@@ -93,6 +94,15 @@ impl Reader {
         let checkpoint: Checkpoint = text.ok_or_else(invalid)?.parse().map_err(|_| invalid())?;
         let minimum = Minimum::read(storage.as_ref())?.index.min(checkpoint.size);
         Ok(Self { storage, note, published: checkpoint.size, minimum, bundle: RefCell::new(None) })
+    }
+
+    /// What stands for a school, word for word; nothing when nothing was ever said.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn standing(directory: &Path, brin: &str) -> io::Result<Option<Vec<u8>>> {
+        standing::read(&DirStorage::read_only(directory), &standing_name(brin))
     }
 
     /// The schools there are rows of, by BRIN.

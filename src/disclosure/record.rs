@@ -3,7 +3,10 @@
 use jiff::civil::Date;
 use ring::digest;
 
-use crate::clock::day_of;
+use crate::{
+    clock::day_of,
+    policy::rules::{Reason, Verdicts},
+};
 
 /// Index of a leaf in the log, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +22,10 @@ pub enum LeafKind {
     DaySeal = 6,
     /// A chunk is about to leave.
     Disclosure = 1,
+    /// A feed held something that it never held before.
+    Drift = 17,
+    /// A delivery was held, or what was held was decided on.
+    Hold = 16,
     /// A key became current, or was destroyed.
     KeyEpoch = 5,
     /// The log was read or exported.
@@ -33,6 +40,8 @@ pub enum LeafKind {
     Recovery = 13,
     /// Rows were erased by a retention rule, or of one person.
     RetentionErase = 8,
+    /// Someone's objection, restriction or consent was entered or lifted.
+    Right = 15,
     /// Someone reviewed the log.
     ReviewAttestation = 11,
     /// Rows were summarised.
@@ -44,7 +53,7 @@ pub enum LeafKind {
 }
 
 impl LeafKind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::Disclosure,
         Self::Outcome,
         Self::Withheld,
@@ -59,6 +68,9 @@ impl LeafKind {
         Self::Start,
         Self::Recovery,
         Self::Pruned,
+        Self::Right,
+        Self::Hold,
+        Self::Drift,
     ];
 }
 
@@ -98,7 +110,7 @@ pub struct Outcome {
 /// | 76 | 16, 4 | processing activity, its version |
 /// | 96 | 32 | SHA-256 of the agreement in force |
 /// | 128 | 4, 2, 2, 4 | catalogue version, pseudonym key epoch, log key epoch, rows |
-/// | 140 | 1, 3 | status, zeros |
+/// | 140 | 1, 2, 1 | status, two bits for each of the five rules ([`Verdicts`]), zero |
 /// | 144 | 8, 8 | union of the rows' released and withheld masks |
 /// | 160 | 32 | root over the rows; for an outcome: status 1, zero 1, HTTP status 2, chunks 4, bytes 8, zeros 16 |
 /// | 192 | 16 | keyed MAC of the payload |
@@ -143,6 +155,8 @@ pub struct Leaf {
     /// 0 unset, 1 done, 2 internal error (Logboek Dataverwerkingen 1.0, §3.2.2); for `withheld`: the refusal's number;
     /// for a key epoch: 1 current, 2 destroyed.
     pub status: u8,
+    /// What was found of the five rules.
+    pub verdicts: Verdicts,
     /// Union of the rows' released masks.
     pub released: u64,
     /// Union of the rows' withheld masks.
@@ -190,6 +204,7 @@ impl Leaf {
             log_epoch: 0,
             rows: 0,
             status: 0,
+            verdicts: Verdicts::NONE,
             released: 0,
             withheld: 0,
             inner_root: [0; 32],
@@ -197,6 +212,18 @@ impl Leaf {
             transaction: [0; 16],
             certificate: [0; 32],
         }
+    }
+
+    /// Says that a delivery was stopped, why, and which rule that breaks.
+    pub fn refuse(&mut self, reason: Reason) {
+        self.status = reason as u8;
+        self.verdicts = Verdicts::broken(reason.rule());
+    }
+
+    /// An agreement's code: the first sixteen bytes of the SHA-256 of its id.
+    pub fn activity_code(id: &str) -> [u8; 16] {
+        let hash = digest::digest(&digest::SHA256, id.as_bytes());
+        hash.as_ref()[..16].try_into().expect("SHA-256 gives 32 bytes")
     }
 
     /// A recipient's code: the first twelve bytes of the SHA-256 of its id.
@@ -275,7 +302,9 @@ impl Leaf {
         bytes.put(&self.pseudonym_epoch.to_le_bytes());
         bytes.put(&self.log_epoch.to_le_bytes());
         bytes.put(&self.rows.to_le_bytes());
-        bytes.put(&[self.status, 0, 0, 0]);
+        bytes.put(&[self.status]);
+        bytes.put(&self.verdicts.to_bits().to_le_bytes());
+        bytes.put(&[0]);
         bytes.put(&self.released.to_le_bytes());
         bytes.put(&self.withheld.to_le_bytes());
         bytes.put(&self.inner_root);
@@ -312,11 +341,12 @@ impl Leaf {
             pseudonym_epoch: u16::from_le_bytes(reader.take()),
             log_epoch: u16::from_le_bytes(reader.take()),
             rows: u32::from_le_bytes(reader.take()),
-            status: match reader.take() {
-                [status, 0, 0, 0] => status,
+            status: reader.take::<1>()[0],
+            verdicts: Verdicts::from_bits(u16::from_le_bytes(reader.take()))?,
+            released: match reader.take() {
+                [0] => u64::from_le_bytes(reader.take()),
                 _ => return None,
             },
-            released: u64::from_le_bytes(reader.take()),
             withheld: u64::from_le_bytes(reader.take()),
             inner_root: reader.take(),
             payload_mac: reader.take(),
@@ -335,6 +365,22 @@ pub enum RowOutcome {
     Released = 1,
     /// Nothing left.
     Withheld = 2,
+}
+
+/// Why a person was kept out of a delivery though the agreement covers it. Numbers are part of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KeptOut {
+    /// A restriction (AVG art. 18).
+    Beperking = 2,
+    /// An objection (AVG art. 21).
+    Bezwaar = 1,
+    /// The agreement rests on consent, and there is none.
+    GeenToestemming = 3,
+}
+
+impl KeptOut {
+    const ALL: [Self; 3] = [Self::Bezwaar, Self::Beperking, Self::GeenToestemming];
 }
 
 /// Whose data a row is about.
@@ -356,7 +402,7 @@ pub enum Subject {
 /// | 24 | 8 | released-field mask |
 /// | 32 | 8 | withheld-field mask: present at the source, and stayed |
 /// | 40 | 16 | keyed MAC of what was released |
-/// | 56 | 1, 1, 2 | outcome, subject, zeros |
+/// | 56 | 1, 1, 1, 1 | outcome, subject, why the person was kept out (0: was not), zero |
 /// | 60 | 4 | number in the source document |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
@@ -374,6 +420,8 @@ pub struct Row {
     pub outcome: RowOutcome,
     /// Whose data it is about.
     pub subject: Subject,
+    /// Why the person was kept out; none: nobody asked for that.
+    pub kept_out: Option<KeptOut>,
     /// Number among its kind in the source document, from 0.
     pub number: u32,
 }
@@ -392,6 +440,7 @@ impl Row {
             mac: [0; 16],
             outcome: RowOutcome::Withheld,
             subject,
+            kept_out: None,
             number,
         }
     }
@@ -404,7 +453,8 @@ impl Row {
         bytes.put(&self.released.to_le_bytes());
         bytes.put(&self.withheld.to_le_bytes());
         bytes.put(&self.mac);
-        bytes.put(&[self.outcome as u8, self.subject as u8, 0, 0]);
+        let kept_out = self.kept_out.map_or(0, |why| why as u8);
+        bytes.put(&[self.outcome as u8, self.subject as u8, kept_out, 0]);
         bytes.put(&self.number.to_le_bytes());
         bytes.bytes
     }
@@ -416,8 +466,8 @@ impl Row {
         let released = u64::from_le_bytes(reader.take());
         let withheld = u64::from_le_bytes(reader.take());
         let mac = reader.take();
-        let (outcome, subject) = match reader.take() {
-            [outcome, subject, 0, 0] => (outcome, subject),
+        let (outcome, subject, kept_out) = match reader.take() {
+            [outcome, subject, kept_out, 0] => (outcome, subject, kept_out),
             _ => return None,
         };
         let outcome = match outcome {
@@ -431,7 +481,15 @@ impl Row {
             _ => return None,
         };
         let number = u32::from_le_bytes(reader.take());
-        Some(Self { handle, tag, released, withheld, mac, outcome, subject, number })
+        let kept_out = match kept_out {
+            0 => None,
+            code => Some(KeptOut::ALL.into_iter().find(|&why| why as u8 == code)?),
+        };
+        // Nothing leaves of whoever is kept out.
+        if kept_out.is_some() && outcome == RowOutcome::Released {
+            return None;
+        }
+        Some(Self { handle, tag, released, withheld, mac, outcome, subject, kept_out, number })
     }
 }
 
@@ -504,14 +562,14 @@ mod tests {
     #[test]
     fn what_is_not_of_the_format_is_refused() {
         let good = Leaf::new(LeafKind::Start).to_bytes();
-        for (at, value) in [(0, 2), (2, 0), (2, 15), (141, 1)] {
+        for (at, value) in [(0, 2), (2, 0), (2, 18), (141, 3), (142, 4), (143, 1)] {
             let mut bad = good;
             bad[at] = value;
             assert!(Leaf::from_bytes(&bad).is_none(), "byte {at}");
         }
         let good = Row::new(Subject::Leerling, 7).to_bytes();
         assert_eq!(Row::from_bytes(&good).unwrap(), Row::new(Subject::Leerling, 7));
-        for (at, value) in [(56, 0), (57, 3), (58, 1)] {
+        for (at, value) in [(56, 0), (57, 3), (58, 4), (59, 1)] {
             let mut bad = good;
             bad[at] = value;
             assert!(Row::from_bytes(&bad).is_none(), "byte {at}");

@@ -13,6 +13,7 @@ use super::{
     checkpoint::Checkpoint,
     publish::Publisher,
     record::{Leaf, LeafKind, Outcome, OutcomeStatus},
+    standing::{self, OnRecord},
     storage::Storage,
     wal::{Damage, End, HEADER, Scanner, Step, is_segment},
 };
@@ -40,6 +41,8 @@ pub(super) struct Found {
     /// When the last record was made.
     pub(super) last_ms: u64,
     pub(super) segments: Vec<Segment>,
+    /// Newest hashes of what stands for a school.
+    pub(super) standing: OnRecord,
     /// Schools and days that have a seal.
     pub(super) sealed: HashSet<([u8; 4], Date)>,
     pub(super) publisher: Publisher,
@@ -67,6 +70,7 @@ pub(super) fn recover(storage: &dyn Storage, site: &Site) -> Result<Found, Error
         open: HashMap::new(),
         last_ms: 0,
         segments: Vec::new(),
+        standing: OnRecord::new(),
         sealed: HashSet::new(),
         publisher,
     };
@@ -162,6 +166,7 @@ impl Found {
     }
 
     fn note(&mut self, leaf: Leaf) {
+        standing::note(&mut self.standing, &leaf);
         match leaf.kind {
             LeafKind::Disclosure => self.open.entry(leaf.span_id).or_insert((leaf, 0)).1 += 1,
             LeafKind::Outcome => drop(self.open.remove(&leaf.span_id)),
@@ -169,6 +174,8 @@ impl Found {
                 self.sealed.insert((leaf.brin(), day_of(leaf.start_ms)));
             }
             LeafKind::AgreementActivated
+            | LeafKind::Drift
+            | LeafKind::Hold
             | LeafKind::KeyEpoch
             | LeafKind::LogRead
             | LeafKind::Notice
@@ -176,6 +183,7 @@ impl Found {
             | LeafKind::Recovery
             | LeafKind::RetentionErase
             | LeafKind::ReviewAttestation
+            | LeafKind::Right
             | LeafKind::RollUp
             | LeafKind::Start
             | LeafKind::Withheld => {}

@@ -21,6 +21,7 @@ use super::{
     retain::{month_of_next, month_of_roll_up, next_name, read_roll_up, roll_up_name},
     rollup::{Month, RollUp},
     rowfile::{ExpectedBlock, RowFile, RowFileError},
+    standing::{self, standing_name},
     storage::{DirStorage, Storage},
     tile::{TileKind, TileName, TileReader, TileWriter},
     wal::{Damage, End, Scanner, Step, is_segment},
@@ -199,6 +200,8 @@ struct Verification {
     persons: HashMap<([u8; 4], Date), u64>,
     /// The newest roll-up of each school and month: where it is on record, its root and number of rows.
     rollups: HashMap<([u8; 4], Month), (Position, Hash, u32)>,
+    /// The newest hash of what stands for each school, and where it is on record.
+    standing: HashMap<[u8; 4], (Position, Hash)>,
 }
 
 /// A file of rows that holds what its leaves answer for.
@@ -288,6 +291,7 @@ impl Verification {
             seals: HashMap::new(),
             persons: HashMap::new(),
             rollups: HashMap::new(),
+            standing: HashMap::new(),
         })
     }
 
@@ -299,6 +303,7 @@ impl Verification {
         self.leaves(end.tree.size(), progress)?;
         self.seals()?;
         self.roll_ups()?;
+        self.standing()?;
         self.report.open = self.deliveries.open.len() as u64;
         self.report.root = hex::encode(end.tree.root());
         Ok(self.report)
@@ -564,7 +569,9 @@ impl Verification {
         self.tiles()?;
         let mut last_ms = 0;
         let mut misfit = None;
-        let Self { reader, report, deliveries, found, files, absent, seals, persons, rollups, .. } = self;
+        let Self {
+            reader, report, deliveries, found, files, absent, seals, persons, rollups, standing, ..
+        } = self;
         let mut erased: Vec<Leaf> = Vec::new();
         let mut pruned: Option<(Position, Leaf)> = None;
         let read = reader.leaves(Position(0), &mut |position, leaf| {
@@ -580,6 +587,9 @@ impl Verification {
             let key = (leaf.brin(), day_of(leaf.end_ms));
             if leaf.rows > 0 && leaf.kind == LeafKind::Disclosure && !found.contains(&position.0) {
                 absent.entry(key).or_insert(position);
+            }
+            if leaf.kind.carries_standing() {
+                standing.insert(leaf.brin(), (position, leaf.inner_root));
             }
             let day = || day_of(leaf.start_ms);
             if leaf.kind == LeafKind::DaySeal {
@@ -654,6 +664,31 @@ impl Verification {
                     return Err(self.finding(&name, 0, Position(0), FindingKind::Altered));
                 }
                 Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands for each school is the newest on record. What is to take its place comes before its leaf.
+    fn standing(&self) -> Result<(), VerifyError> {
+        let unreadable = |name: &str, error: &io::Error| self.unreadable(name, error);
+        for name in self.storage.list("standing").map_err(|error| unreadable("standing", &error))? {
+            let known = standing::school_of(&name)
+                .is_some_and(|(brin, next)| next || self.standing.keys().any(|code| code == brin.as_bytes()));
+            if !known {
+                return Err(self.finding(&format!("standing/{name}"), 0, Position(0), FindingKind::Foreign));
+            }
+        }
+        for (code, &(position, root)) in &self.standing {
+            let brin = String::from_utf8_lossy(code);
+            let hash = |name: &str| {
+                standing::hash_of(&self.storage, name).map_err(|error| self.unreadable(name, &error))
+            };
+            let name = standing_name(&brin);
+            let found = hash(&name)?;
+            if found != Some(root) && hash(&standing::next_name(&brin))? != Some(root) {
+                let kind = if found.is_some() { FindingKind::Altered } else { FindingKind::Missing };
+                return Err(self.finding(&name, 0, position, kind));
             }
         }
         Ok(())
@@ -758,6 +793,8 @@ impl Deliveries {
             }
             LeafKind::AgreementActivated
             | LeafKind::DaySeal
+            | LeafKind::Drift
+            | LeafKind::Hold
             | LeafKind::KeyEpoch
             | LeafKind::LogRead
             | LeafKind::Notice
@@ -765,6 +802,7 @@ impl Deliveries {
             | LeafKind::Recovery
             | LeafKind::RetentionErase
             | LeafKind::ReviewAttestation
+            | LeafKind::Right
             | LeafKind::RollUp
             | LeafKind::Start
             | LeafKind::Withheld => true,

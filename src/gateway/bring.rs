@@ -27,6 +27,7 @@ use crate::{
     pseudonym::TokenOpener,
     results::{self, Results, turn_back},
     shutdown::Shutdown,
+    stack::cleared,
     token::Token,
 };
 
@@ -49,7 +50,7 @@ impl Gateway {
                 log_keys: delivery.log_keys(),
                 recipient: delivery.scope().recipient,
             };
-            let turned = turn_back(&scope, &header, &request.results);
+            let turned = cleared(|| turn_back(&scope, &header, &request.results));
             (turned, delivery)
         });
         let (turned, delivery) = turned.await.map_err(|_| internal())?;
@@ -147,7 +148,7 @@ impl Bringing {
         let (decode, account) = (limits.decode(), Arc::clone(&self.account));
         let read = tokio::task::spawn_blocking(move || {
             let _entered = account.span.enter();
-            confirmation(source, charset, &decode)
+            cleared(|| confirmation(source, charset, &decode))
         });
         read.await.map_err(|_| internal())?
     }

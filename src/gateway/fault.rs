@@ -4,7 +4,7 @@ use hyper::StatusCode;
 
 use crate::{
     bridge::UNWANTED, decode, exchange::Error, fault::FaultCode, las::LasError, metrics::Metrics,
-    minimise::Refusal,
+    minimise::Refusal, policy::rules::Reason,
 };
 
 /// A fault in the making: its code, and a text that is ours and says nothing of anyone.
@@ -12,6 +12,8 @@ use crate::{
 pub(super) struct Fault {
     pub(super) code: FaultCode,
     pub(super) text: &'static str,
+    /// Which of the five rules it breaks, and why.
+    pub(super) because: Option<Reason>,
 }
 
 /// What ends a request without an answer of the LAS.
@@ -21,7 +23,12 @@ pub(super) enum Stop {
 }
 
 pub(super) fn fault(code: FaultCode, text: &'static str) -> Stop {
-    Stop::Fault(Fault { code, text })
+    Stop::Fault(Fault { code, text, because: None })
+}
+
+/// What one of the five rules has ended.
+pub(super) fn refused(reason: Reason) -> Stop {
+    Stop::Fault(Fault { code: FaultCode::AutorisatieOngeldig, text: REFUSED, because: Some(reason) })
 }
 
 pub(super) const UNAVAILABLE: &str =
@@ -95,19 +102,21 @@ pub(super) fn of_las_fault(code: FaultCode) -> Fault {
         | FaultCode::OngeldigBericht
         | FaultCode::OngeldigeKlantIdentificatie
         | FaultCode::TijdelijkNietBeschikbaar => {
-            return Fault { code: FaultCode::TijdelijkNietBeschikbaar, text: UNAVAILABLE };
+            let code = FaultCode::TijdelijkNietBeschikbaar;
+            return Fault { code, text: UNAVAILABLE, because: None };
         }
     };
-    Fault { code, text }
+    Fault { code, text, because: None }
 }
 
 /// The fault as a message.
 pub(super) fn message(fault: Fault) -> String {
-    let Fault { code, text } = fault;
+    let Fault { code, text, because } = fault;
+    let because = because.map(|reason| format!(" Reden: {reason}.")).unwrap_or_default();
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\"><soapenv:Body><soapenv:Fault>\
-         <faultcode>soapenv:{}</faultcode><faultstring>{text}</faultstring>\
+         <faultcode>soapenv:{}</faultcode><faultstring>{text}{because}</faultstring>\
          </soapenv:Fault></soapenv:Body></soapenv:Envelope>\n",
         code.as_str()
     )

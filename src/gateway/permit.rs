@@ -7,17 +7,19 @@ use hyper::{Request, StatusCode, body::Incoming, header::CONTENT_TYPE};
 use super::{
     Gateway, State,
     account::Account,
-    fault::{REFUSED, Stop, fault, internal},
+    fault::{REFUSED, Stop, fault, internal, refused},
 };
 use crate::{
     bridge::{BodyError, read_body},
     catalogue::catalogue,
     config::School,
-    delivery::{Asked, Delivery},
+    delivery::{Asked, Delivery, NoDelivery},
     fault::FaultCode,
     ingress::{self, Operation, RequestError},
     las::{LasClient, xml_charset},
     party::PeerCertificate,
+    policy::rules::Reason,
+    stack::cleared,
 };
 
 /// A request that may be answered.
@@ -65,7 +67,7 @@ impl Gateway {
         let (decode, held) = (limits.decode(), Arc::clone(account));
         let read = tokio::task::spawn_blocking(move || {
             let _held = held;
-            ingress::read(&body, charset, &decode)
+            cleared(|| ingress::read(&body, charset, &decode))
         });
         let request = read.await.map_err(|_| internal())?.map_err(|error| {
             let text = match error {
@@ -119,11 +121,21 @@ impl Gateway {
         };
         let (brin, key) = (request.brin.as_deref(), request.schoolkey.as_deref());
         let agrees = config.addressed(brin, &request.dependance, key).is_some();
-        let delivery = agrees.then(|| Delivery::decide(config, &asked, &self.clock));
-        let (Some(Ok(delivery)), Some(las)) = (delivery, &school.las) else {
-            // A refusal by policy is on record too. If it cannot be, it is refused all the same.
-            let _ = self.books.log.note(asked.refusal(self.clock.as_ref())).await;
-            return Err(fault(FaultCode::AutorisatieOngeldig, REFUSED));
+        let decided = match (agrees, &school.las) {
+            (false, _) => Err(Reason::SchoolOther),
+            (true, None) => Err(Reason::SourceMissing),
+            (true, Some(las)) => Delivery::decide(config, &self.ledger, &asked, &self.clock)
+                .map(|delivery| (delivery, las))
+                .map_err(NoDelivery::reason),
+        };
+        let (delivery, las) = match decided {
+            Ok(decided) => decided,
+            Err(reason) => {
+                // A refusal by policy is on record too. If it cannot be, it is refused all the same.
+                let _ = self.books.log.note(asked.refusal(reason, self.clock.as_ref())).await;
+                tracing::info!(rule = reason.rule().as_str(), reason = reason.text(), "refused");
+                return Err(refused(reason));
+            }
         };
         let client = state.client(&school, las, &recipient);
         Ok(Permitted { request, delivery, client, state: Arc::clone(&state), school })

@@ -19,6 +19,7 @@ use crate::{
     exchange::{Attempt, attempt},
     fault::FaultCode,
     las::{LasAnswer, LasError},
+    stack::cleared,
 };
 
 impl Gateway {
@@ -61,7 +62,8 @@ impl Gateway {
         let work = self.tasks.spawn_blocking(move || {
             let _entered = account.span.enter();
             let books = &account.books;
-            let Attempt { left, ended } = attempt(&delivery, &books.log, source, charset, receiver);
+            let attempt = || attempt(&delivery, &books.log, source, charset, receiver);
+            let Attempt { left, ended } = cleared(attempt);
             books.metrics.disclosed(&left.summary, left.bytes);
             let receiver = ended.inspect_err(|error| {
                 fault::say(error, left.chunks, left.bytes);

@@ -84,7 +84,10 @@ impl<O: Outlet> Minimiser<'_, O> {
         let emitted = match identity {
             Some(identity) => {
                 row.handle = self.scope.log_keys.subject_handle(&identity);
+                row.kept_out = self.scope.rights.keep_out(&record, person);
+                self.summary.kept_out += u64::from(row.kept_out.is_some());
                 !withheld
+                    && row.kept_out.is_none()
                     && (person == Person::Leerling || self.content || !self.pupils_required())
                     && self.scope.rulings.covers(record.kind)
                     && self.emit_known(&record, &identity, &mut row)
@@ -141,22 +144,44 @@ impl<O: Outlet> Minimiser<'_, O> {
     }
 }
 
+/// What a person is known by: teachers have no PGN in these standards.
+pub(crate) fn source_of(source: IdentitySource, person: Person) -> IdentitySource {
+    match (source, person) {
+        (IdentitySource::Pgn, Person::Leerkracht) => IdentitySource::LasKey,
+        (source, _) => source,
+    }
+}
+
 /// The identifier of the configured kind; there is no falling back on another.
 pub(crate) fn identity_of(source: IdentitySource, record: &Record, person: Person) -> Option<Identity> {
     let catalogue = catalogue();
     let kind = catalogue.record(record.kind);
-    match (source, person) {
-        // Teachers have no PGN in these standards.
-        (IdentitySource::LasKey, _) | (IdentitySource::Pgn, Person::Leerkracht) => {
+    match source_of(source, person) {
+        IdentitySource::LasKey => {
             let key = PupilKey::parse(record.find(kind.key?)?).ok()?;
             Some(Identity::LasKey(key_kind(person), key))
         }
-        (IdentitySource::EckId, _) => Some(Identity::EckId(EckId::parse(record.find(kind.eckid?)?).ok()?)),
-        (IdentitySource::Pgn, Person::Leerling) => {
+        IdentitySource::EckId => Some(Identity::EckId(EckId::parse(record.find(kind.eckid?)?).ok()?)),
+        IdentitySource::Pgn => {
             let number = PGN_FIELDS.into_iter().find_map(|name| record.find(catalogue.field_named(name)))?;
             Some(Identity::Pgn(Pgn::parse(number).ok()?))
         }
     }
+}
+
+/// Every identifier a record has of a person: an objection may have been entered by any of them.
+pub(crate) fn all_identities(record: &Record, person: Person) -> Vec<Identity> {
+    let catalogue = catalogue();
+    let kind = catalogue.record(record.kind);
+    let key = kind.key.and_then(|key| PupilKey::parse(record.find(key)?).ok());
+    let eckid = kind.eckid.and_then(|eckid| EckId::parse(record.find(eckid)?).ok());
+    let mut all: Vec<Identity> = key.map(|key| Identity::LasKey(key_kind(person), key)).into_iter().collect();
+    all.extend(eckid.map(Identity::EckId));
+    if person == Person::Leerling {
+        let numbers = PGN_FIELDS.into_iter().filter_map(|name| record.find(catalogue.field_named(name)));
+        all.extend(numbers.filter_map(|number| Pgn::parse(number).ok()).map(Identity::Pgn));
+    }
+    all
 }
 
 /// Where a pupil's PGN stands, in the order in which they are looked at.

@@ -1,5 +1,6 @@
 //! Agreement files: what a school and a recipient agreed on, compiled from the privacybijsluiter.
 
+mod diff;
 mod terms;
 
 use std::{
@@ -20,6 +21,7 @@ use crate::{
     pseudonym::PseudonymDomain,
 };
 
+pub use diff::{Change, changes, only_narrows, treated};
 use terms::FileTerms;
 pub use terms::{After, Both, Keeps, Safeguard, SafeguardKind, SpecialGround, SubProcessor, Terms, is_eea};
 
@@ -307,6 +309,18 @@ fn read(path: &Path, schools: &[&str], recipients: &[&str]) -> Result<Agreement,
     let agreement = parse(&text, path, schools, recipients)?;
     check_annex(&agreement).map_err(|problem| vec![problem])?;
     Ok(agreement)
+}
+
+/// Reads an agreement that was in force once, whatever parties are configured now; nothing where it would not be
+/// accepted any more.
+pub fn parse_recorded(text: &str) -> Option<Agreement> {
+    #[derive(Deserialize)]
+    struct Parties {
+        school: String,
+        recipient: String,
+    }
+    let parties: Parties = toml::from_str(text).ok()?;
+    parse(text, Path::new(""), &[&parties.school], &[&parties.recipient]).ok()
 }
 
 /// Reads an agreement from its text.

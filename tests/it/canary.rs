@@ -1,11 +1,13 @@
-//! Planted values appear in nothing the process emits: answers, logs, metrics, messages, the log on disk.
+//! Planted values appear in nothing the process emits: answers, logs, metrics, messages, exports, reports, and all that
+//! is in its working directory.
 
-use std::{fs, path::Path};
+use std::{ffi::OsStr, fs, path::Path};
 
 use crate::{
     documents::{ENVELOPE, SCHOOL},
     gateway::{ASK, FakeLas, Served, post, request},
     home::Home,
+    planted::find,
 };
 
 /// A pupil whose every value is one of ours, in every spelling that came to mind, and in all places where nothing
@@ -18,10 +20,10 @@ fn poisoned(school: &str, damage: &str) -> String {
         "<!-- 999990019 kanarie --><?pi kanarie?>{}{school}<groepen><groep key=\"763412\"><naam>kanarie 763412</naam>\
          <jaargroep>4</jaargroep><omschrijving>kanarie</omschrijving><kanarie>999990019</kanarie></groep></groepen>\
          <leerlingen kanarie=\"999990019\"><leerling key=\"763412\" eckid=\"https://ketenid.nl/pilot/deadbeefdeadbeef\" \
-         kanarie=\"kanarie\"><voornamen>Kanarie</voornamen><roepnaam>Jip 999990019</roepnaam>\
-         <geboortedatum>999990019</geboortedatum><groep key=\"763412\"/><jaargroep>kanarie</jaargroep>\
+         kanarie=\"kanarie\"><voornamen>Kanarie</voornamen><roepnaam>Jip 063138219</roepnaam>\
+         <geboortedatum>918273651</geboortedatum><groep key=\"763412\"/><jaargroep>kanarie</jaargroep>\
          <gebruikersnaam>kanarie763412</gebruikersnaam><emailadres>763412@kanarie.example</emailadres>\
-         <bsn>９９９９９００１９</bsn><toevoegingen><blok><bsn>999990019</bsn></blok></toevoegingen>kanarie\
+         <bsn>９９９９９００１９</bsn><toevoegingen><blok><bsn>063138219</bsn></blok></toevoegingen>kanarie\
          <k:k xmlns:k=\"urn:kanarie\">999990019</k:k>{damage}</leerling></leerlingen>{}",
         ENVELOPE.0, ENVELOPE.1
     )
@@ -34,21 +36,63 @@ fn assert_clean(what: &str, bytes: &[u8]) {
         let wide: Vec<u8> = canary.encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert!(!bytes.windows(wide.len()).any(|window| window == wide), "{canary} as UTF-16 in {what}");
     }
-    let packed = 999_990_019u32;
-    for number in [packed.to_le_bytes(), packed.to_be_bytes()] {
-        assert!(!bytes.windows(4).any(|window| window == number), "the number in binary, in {what}");
-    }
+    assert_eq!(find(bytes), [], "in {what}");
 }
 
-fn assert_directory_clean(folder: &Path) {
+/// Every file of a working directory, but for the document that a test put there. Gives how many.
+fn assert_directory_clean(folder: &Path) -> usize {
+    let mut files = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            assert_directory_clean(&path);
-        } else {
+            files += assert_directory_clean(&path);
+        } else if path.file_name() != Some(OsStr::new("input.xml")) {
             assert_clean(&path.display().to_string(), &fs::read(&path).unwrap());
+            files += 1;
         }
     }
+    files
+}
+
+/// What is kept, and what other tools are told of it. With `delivered`, a pupil has been.
+fn assert_all_that_is_kept_clean(home: &Home, delivered: bool) {
+    for (format, person) in [("csv", "99DE"), ("jsonl", "99DE"), ("ldv", "data_subject_id")] {
+        let ran = home.run(&["log", "export", "data", "--format", format]);
+        assert!(ran.code == 0 && (ran.out.contains(person) || !delivered), "{format}: {}", ran.err);
+        assert_clean(format, (ran.out + &ran.err).as_bytes());
+    }
+    let ran = home.run(&["log", "verify", "data", "--copy", "keys/checkpoint"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_clean("the verification", (ran.out + &ran.err).as_bytes());
+    assert!(home.path("keys/checkpoint").is_file() && home.path("data/checkpoint").is_file());
+    assert!(assert_directory_clean(&home.path("")) > 10);
+}
+
+/// Every report on the pupil who has been delivered, and evidence.
+fn assert_reports_clean(home: &Home) {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let feed = elsewhere.path().join("feed.xml");
+    fs::write(&feed, poisoned(SCHOOL, "")).unwrap();
+    let feed = feed.to_str().unwrap();
+    let leaked = "kanarie\n999990019\nhttps://ketenid.nl/pilot/deadbeefdeadbeef\n";
+    for (report, input) in [
+        (&["correctie", "--school", "99DE", "--by", "key"][..], "763412"),
+        (&["correctie", "--school", "99DE", "--by", "pgn", "--feed", feed], "999990019"),
+        (&["inzage", "--school", "99DE", "--by", "key"], "763412"),
+        (&["inzage", "--school", "99DE", "--by", "pgn", "--feed", feed], "999990019"),
+        (&["lek", "--recipient", "noordzee"], leaked),
+        (&["leverancier", "--recipient", "noordzee"], ""),
+    ] {
+        for format in ["json", "text"] {
+            let ran = home.run_with(&[&["report"], report, &["--format", format]].concat(), input);
+            assert!(ran.code == 0 && ran.out.contains("Noordzee"), "{report:?}: {}", ran.err);
+            assert_clean(&format!("{report:?}"), (ran.out + &ran.err).as_bytes());
+        }
+    }
+    let proof = ["report", "inzage", "--school", "99DE", "--by", "key", "--proof", "bewijs"];
+    let ran = home.run_with(&proof, "763412");
+    assert!(ran.code == 0 && home.path("bewijs").is_dir(), "{}", ran.err);
+    assert_clean("what is said of evidence", (ran.out + &ran.err).as_bytes());
 }
 
 /// What can be wrong with a document, each at the canary's side.
@@ -73,6 +117,12 @@ fn nothing_planted_comes_out_of_the_commands() {
     home.edit("agreements/99DE-noordzee-rekenroute.toml", |text| {
         text + "\"leerling.gebruikersnaam\" = \"pass\"\n\"leerling.emailadres\" = \"pass\"\n"
     });
+    let marked = format!("\u{FEFF}{}", poisoned(SCHOOL, ""));
+    let wide: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let ran = home.minimise("99DE", &wide);
+    assert!(ran.err.contains("1 pupils released"), "{}", ran.err);
+    assert_clean("standard output", ran.out.as_bytes());
+    assert_clean("standard error", ran.err.as_bytes());
     for school in [SCHOOL, "<school><brincode>99KK</brincode><schoolkey>kanarie</schoolkey></school>", ""] {
         for damage in DAMAGE {
             let document = poisoned(school, damage);
@@ -85,7 +135,8 @@ fn nothing_planted_comes_out_of_the_commands() {
             assert_clean("what preview says", ran.err.as_bytes());
         }
     }
-    assert_directory_clean(&home.path("data"));
+    assert_reports_clean(&home);
+    assert_all_that_is_kept_clean(&home, true);
 }
 
 #[test]
@@ -110,6 +161,6 @@ fn nothing_planted_comes_out_of_the_gateway() {
         assert_clean("a fault", post(&home, &served, &results).text.as_bytes());
         assert_clean("the metrics", served.operations("/metrics").1.as_bytes());
         assert_clean("what the process said", served.stop().as_bytes());
-        assert_directory_clean(&home.path("data"));
+        assert_all_that_is_kept_clean(&home, damage.is_empty());
     }
 }

@@ -57,7 +57,7 @@ fn check_names_every_problem_with_file_line_and_mend() {
     assert_eq!(ran.code, 1);
     for expected in [
         "certs/weg.pem: cannot be read",
-        "sluis.toml:35: plain HTTP is accepted on loopback only",
+        "sluis.toml:36: plain HTTP is accepted on loopback only",
         "rekenroute.toml:18: field leerling.roepnam does not exist; did you mean leerling.roepnaam?",
         "keys/99DE.log.1.key: others may read it (mode 0644); run `chmod 600",
         "secrets/noordzee.toml: others may read it (mode 0640)",

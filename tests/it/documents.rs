@@ -6,7 +6,7 @@ use sluis::{
     decode::{Charset, DecodeError, Error as DecodeFailure, Kind, Limits, decode},
     disclosure::{Row, RowOutcome, Subject},
     keys::{IdentitySource, RootKey},
-    minimise::{Chunk, Error, Event, Minimiser, Outlet, Refusal, School, Scope, Summary},
+    minimise::{Chunk, Error, Event, Minimiser, Nobody, Outlet, Refusal, School, Scope, Summary},
     policy::{Rulings, agreement},
     pseudonym::{LogKeys, PseudonymDomain, Pseudonymiser},
 };
@@ -46,7 +46,7 @@ pub(crate) fn agreement_text(release: &[(&str, &str)]) -> String {
     format!(
         "id = \"a\"\nversion = 1\nschool = \"99DE\"\nrecipient = \"noordzee\"\nproduct = \"P\"\nannex = \"a.pdf\"\n\
          purpose = \"leermiddelen\"\nbasis = \"overeenkomst\"\nvalid = {{ from = 2020-08-01, until = 2099-07-31 }}\n\
-         pseudonym = {{ domain = \"recipient\" }}\n[release]\n{lines}"
+         pseudonym = {{ domain = \"recipient\" }}\nspecial = {{ ground = \"speciale-begeleiding\" }}\n[release]\n{lines}"
     )
 }
 
@@ -86,6 +86,7 @@ impl Bench {
             identity: self.identity,
             expected: None,
             records: self.limits.records,
+            rights: &Nobody,
         };
         let mut minimiser = Minimiser::new(scope, Collect::default());
         decode(source, charset, &self.limits, &mut minimiser)?;

@@ -12,6 +12,7 @@ use sluis::{
     delivery::{Asked, Delivery},
     disclosure::{LeafKind, Log, OutcomeStatus},
     exchange::disclose,
+    standing::Ledger,
 };
 
 use crate::{
@@ -259,7 +260,7 @@ fn a_panic_in_the_middle_is_on_record_as_failed() {
         transaction: uuid::Uuid::nil(),
         certificate: [0; 32],
     };
-    let delivery = Delivery::decide(&config, &asked, &clock).unwrap();
+    let delivery = Delivery::decide(&config, &Ledger::reading(&config.data), &asked, &clock).unwrap();
     let document = feed(PUPILS);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _ = disclose(&delivery, &log, document.as_bytes(), None, Panics);

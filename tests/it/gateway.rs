@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
         mpsc::{self, Receiver, Sender},
@@ -179,6 +179,17 @@ impl Served {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGABRT, as a fault in the process would send it, and how it ended.
+    pub(crate) fn abort(mut self) -> ExitStatus {
+        self.signal("-ABRT");
+        self.child.wait().unwrap()
     }
 
     pub(crate) fn signal(&self, name: &str) {

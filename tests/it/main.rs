@@ -1,6 +1,7 @@
 //! Sluis from outside: the library's public face, the real binary, real TLS, real files.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod agreements; // templates, approval, the five rules
 mod answers; // reports and evidence from a log of several days
 mod canary; // planted values appear in nothing the process emits
 mod certs; // a recipient is known by its name, OIN or thumbprint
@@ -8,13 +9,17 @@ mod commands; // init, check, minimise, preview, keys, log verify
 mod crash; // kill -9 under load
 mod documents; // golden documents, spellings, chunkings
 mod endings; // suppliers that hang up or do not read, LASes that drip, disks that are full
+mod epochs; // which keys were in force is on record, once
 mod gateway; // the real binary, mutual TLS, a pupil administration that misbehaves
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
+mod memory; // neither a core dump nor the memory of a process at rest holds what was planted
+mod planted; // numbers and a name that are planted, and a search for every form of them
 mod properties; // whatever the agreement and the document: only what is named leaves
 mod reports; // what reports count is what the log exports; a page is no more than a page
 mod results; // results go to the school they are of, whole, or not at all
 mod retention; // what falls due goes, what was asked to go goes, and the log still verifies
+mod rights; // who objects stays out, from the next person on
 mod rows; // files of rows: sealed, found, proven, erased, rolled up
 mod samples; // real messages against the official schemas, where those are present
 mod schemas; // every published schema is loaded

@@ -27,7 +27,7 @@ const TOETSEN: &str = "<toetsen><toets><toetscode>T1</toetscode><toetsnaam>Reken
      <wegingsfactor>1.5</wegingsfactor></toetsnormering></toets></toetsen>";
 
 /// What stands inside `leerresultaten_verzoek`.
-fn inside(pupil: &str) -> String {
+pub(crate) fn inside(pupil: &str) -> String {
     format!(
         "<school>{SCHOOL}</school><toetsafnames><toetsafname><leerlingid>{pupil}</leerlingid>{RESULT}</toetsafname>\
          </toetsafnames>{TOETSEN}"

@@ -34,6 +34,7 @@ fn row() -> impl Strategy<Value = Row> {
             withheld,
             mac,
             outcome: if left { RowOutcome::Released } else { RowOutcome::Withheld },
+            kept_out: None,
             subject: if pupil { Subject::Leerling } else { Subject::Leerkracht },
             number,
         }

@@ -229,7 +229,7 @@ fn real_results_find_their_way_back() {
 }
 
 /// The body of an answer, whether or not it came in chunks.
-fn unchunked(answer: &str) -> String {
+pub(crate) fn unchunked(answer: &str) -> String {
     let (head, mut rest) = answer.split_once("\r\n\r\n").unwrap();
     if !head.contains("transfer-encoding: chunked") {
         return rest.to_owned();

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::Config,
     policy::agreement::Basis,
-    register::{Entry, LogTerms, Register, Standing},
+    register::{Entry, LogTerms, Register, Validity},
 };
 
 /// The overview of suppliers that a school publishes.
@@ -32,30 +32,32 @@ pub(super) fn recipients(register: &Register<'_>) -> Part {
             vec![
                 entry.recipient_name.to_owned(),
                 entry.product.to_owned(),
-                match entry.standing {
-                    Standing::Ended => format!("beëindigd op {}", words::day(entry.until)),
-                    Standing::Future => format!("gaat in op {}", words::day(entry.from)),
-                    Standing::InForce => format!("geldt nu, tot en met {}", words::day(entry.until)),
+                match entry.validity {
+                    Validity::Ended => format!("beëindigd op {}", words::day(entry.until)),
+                    Validity::Future => format!("gaat in op {}", words::day(entry.from)),
+                    Validity::InForce => format!("geldt nu, tot en met {}", words::day(entry.until)),
+                    Validity::Unapproved => "wacht op goedkeuring".into(),
                 },
             ]
         }),
     );
     report.part(overview);
-    for (standing, heading) in [
-        (Standing::InForce, "Overeenkomsten die nu gelden"),
-        (Standing::Future, "Overeenkomsten die nog ingaan"),
-        (Standing::Ended, "Overeenkomsten die zijn beëindigd"),
+    for (validity, heading) in [
+        (Validity::InForce, "Overeenkomsten die nu gelden"),
+        (Validity::Unapproved, "Overeenkomsten die wachten op goedkeuring"),
+        (Validity::Future, "Overeenkomsten die nog ingaan"),
+        (Validity::Ended, "Overeenkomsten die zijn beëindigd"),
     ] {
         let mut part = Part::new(heading);
-        let own = register.agreements.iter().filter(|entry| entry.standing == standing);
+        let own = register.agreements.iter().filter(|entry| entry.validity == validity);
         for entry in own {
             let mut one = Part::new(format!("{}: {}", entry.recipient_name, entry.product));
             one.facts(published(entry));
             part.part(one);
         }
-        match (standing, part.blocks.is_empty()) {
+        match (validity, part.blocks.is_empty()) {
             (_, false) => {}
-            (Standing::InForce, true) => {
+            (Validity::InForce, true) => {
                 part.say("Er geldt nu geen overeenkomst. Via Sluis gaan nu geen gegevens naar leveranciers.");
             }
             (_, true) => continue,
@@ -81,7 +83,7 @@ fn published(entry: &Entry<'_>) -> Vec<(&'static str, String)> {
         ("buiten de EER", outside(entry)),
         ("bewaren", words::keeps(&terms.keeps)),
         ("werken mee", sub_processors(entry)),
-        ("geldig", format!("{} ({})", words::span(entry.from, entry.until), words::standing(entry.standing))),
+        ("geldig", format!("{} ({})", words::span(entry.from, entry.until), words::validity(entry.validity))),
         ("overeenkomst", format!("{} versie {}", entry.agreement, entry.version)),
     ]
 }
@@ -115,7 +117,7 @@ pub(super) fn register(register: &Register<'_>, config: &Config) -> Part {
             "{}: {} ({})",
             entry.recipient_name,
             entry.product,
-            words::standing(entry.standing)
+            words::validity(entry.validity)
         ));
         one.facts(processing(entry));
         all.part(one);
@@ -228,7 +230,7 @@ pub(super) fn log_terms(log: LogTerms) -> String {
 pub(super) fn statement(register: &Register<'_>) -> Part {
     let mut report = Part::new("Leveranciers van leermiddelen");
     let in_force: Vec<_> =
-        register.agreements.iter().filter(|entry| entry.standing == Standing::InForce).collect();
+        register.agreements.iter().filter(|entry| entry.validity == Validity::InForce).collect();
     if in_force.is_empty() {
         report.say(format!(
             "{} geeft op dit moment via Sluis geen gegevens aan leveranciers.",

@@ -3,6 +3,7 @@
 //!
 //! Sluis knows what it sent. What happened to it, and what is done about it, people have to fill in.
 
+use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
@@ -15,6 +16,7 @@ use crate::{
     catalogue::{Kind, catalogue},
     config::Config,
     register::{Entry, KnownBy},
+    standing::{self, Ledger},
 };
 
 /// A breach with what was agreed with the supplier.
@@ -30,22 +32,26 @@ pub(super) struct Told<'a> {
 const FILL_IN: &str = "[zelf invullen]";
 
 impl<'a> Told<'a> {
-    pub(super) fn new(breach: &'a Breach<'a>, config: &'a Config, day: jiff::civil::Date) -> Self {
-        let entries = breach.agreements.iter().map(|agreement| Entry::of(config, agreement, day));
-        Self { breach, agreements: entries.collect() }
+    pub(super) fn new(
+        breach: &'a Breach<'a>,
+        config: &'a Config,
+        ledger: &Ledger,
+        day: Date,
+    ) -> Result<Self, standing::Error> {
+        let entries = breach.agreements.iter().map(|agreement| Entry::of(config, ledger, agreement, day));
+        Ok(Self { breach, agreements: entries.collect::<Result<_, _>>()? })
     }
 
     pub(super) fn report(&self) -> Part {
         let breach = self.breach;
         let mut report = Part::new(format!("Datalek bij {}", breach.recipient.shown()));
-        report.say(match &breach.listed {
-            None => {
-                "Wat deze leverancier in de periode hierboven via Sluis heeft gekregen. Sluis weet wat er is \
-                     verstrekt, niet wat er is gelekt: het lek kan kleiner zijn."
-                    .to_owned()
-            }
-            Some(listed) => lists::listed(listed.given, listed.known, listed.unknown),
-        });
+        match breach.listed {
+            None => report.say(
+                "Wat deze leverancier in de periode hierboven via Sluis heeft gekregen. Sluis weet wat er is verstrekt, niet \
+                 wat er is gelekt: het lek kan kleiner zijn.",
+            ),
+            Some(listed) => lists::listed(listed, &mut report),
+        }
         if breach.schools.is_empty() {
             report.say("Het logboek bevat hierover geen verstrekkingen aan deze leverancier.");
             self.limits(&mut report);

@@ -13,7 +13,8 @@ use crate::{
     answers::{Answers, Delivered, Fields, Inzage, Party, Summarised},
     config::Config,
     policy::agreement::Agreement,
-    register::{Entry, LogTerms, Register, Standing},
+    register::{Entry, LogTerms, Register, Validity},
+    standing::{self, Ledger},
 };
 
 /// An inzage with what the school agreed with those who got something.
@@ -44,8 +45,9 @@ impl<'a> Told<'a> {
         inzage: &'a Inzage,
         answers: &'a Answers<'_>,
         config: &'a Config,
+        ledger: &Ledger,
         register: &'a Register<'a>,
-    ) -> Self {
+    ) -> Result<Self, standing::Error> {
         let mut used: BTreeMap<(&str, u32), &Agreement> = BTreeMap::new();
         let of_deliveries = inzage.deliveries.iter().filter_map(|one| answers.agreement(&one.agreement));
         let of_months =
@@ -53,11 +55,11 @@ impl<'a> Told<'a> {
         for agreement in of_deliveries.chain(of_months) {
             used.insert((&agreement.id, agreement.version), agreement);
         }
-        let entries = used.values().map(|agreement| Entry::of(config, agreement, register.day));
-        let coming = register.agreements.iter().filter(|entry| entry.standing != Standing::Ended);
-        Self {
+        let entries = used.values().map(|agreement| Entry::of(config, ledger, agreement, register.day));
+        let coming = register.agreements.iter().filter(|entry| entry.validity != Validity::Ended);
+        Ok(Self {
             inzage,
-            agreements: entries.collect(),
+            agreements: entries.collect::<Result<_, _>>()?,
             future: coming.map(|entry| (entry.recipient, entry.product)).collect(),
             log: register.log,
             source: "de leerlingadministratie van de school",
@@ -65,7 +67,7 @@ impl<'a> Told<'a> {
             contacts: register.contacts.clone(),
             supervisor: words::SUPERVISOR,
             register,
-        }
+        })
     }
 
     /// For people.
@@ -88,6 +90,9 @@ impl<'a> Told<'a> {
         }
         if !inzage.summaries.is_empty() {
             report.part(summaries(&inzage.summaries));
+        }
+        if inzage.partial {
+            report.part(words::partial());
         }
         report.part(self.terms());
         report.part(rights());
@@ -153,7 +158,7 @@ impl<'a> Told<'a> {
             .register
             .agreements
             .iter()
-            .filter(|entry| entry.standing != Standing::Ended && !got.contains(entry.recipient));
+            .filter(|entry| entry.validity != Validity::Ended && !got.contains(entry.recipient));
         let others: Vec<_> =
             others.map(|entry| format!("{} ({})", entry.recipient_name, entry.product)).collect();
         if !others.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{document::Part, words};
 use crate::{
-    answers::{FieldCount, Fields, Holds, Leak, Received, Worklist},
+    answers::{FieldCount, Fields, Holds, Leak, Listed, Received, Worklist},
     clock::{day_of, local_minute},
 };
 
@@ -44,17 +44,19 @@ pub(super) fn received(received: &Received) -> Part {
 pub(super) fn leak(leak: &Leak) -> Part {
     let mut report = Part::new("Wie is geraakt door een lek");
     report.facts(vec![("ontvanger", leak.recipient.shown().to_owned())]);
-    report.say(listed(leak.given, leak.known, leak.unknown));
+    let Leak { given, known, unknown, untraceable, .. } = *leak;
+    listed(Listed { given, known, unknown, untraceable }, &mut report);
     if leak.affected.is_empty() {
         return report;
     }
     report.table(
         "Wie geraakt is",
-        &["handle", "school", "soort", "sinds", "laatst", "keren"],
+        &["handle", "school", "logsleutel", "soort", "sinds", "laatst", "keren"],
         leak.affected.iter().map(|one| {
             vec![
                 one.handle.clone(),
                 one.school.brin.clone(),
+                one.epoch.to_string(),
                 if one.pupil { "leerling" } else { "leerkracht" }.to_owned(),
                 day_of(one.first_ms).to_string(),
                 day_of(one.last_ms).to_string(),
@@ -71,26 +73,38 @@ pub(super) fn leak(leak: &Leak) -> Part {
     for (fields, (mask, persons)) in fields {
         report.say(format!(
             "Van {} heeft de ontvanger: {}.",
-            words::count(persons, "persoon", "personen"),
+            words::count(persons, "handle", "handles"),
             words::given(fields, mask)
         ));
     }
     report.say(
-        "Wie achter een handle schuilgaat, weet alleen de school: `sluis report inzage --by handle` geeft wat er is \
+        "Onder elke logsleutel heeft een persoon een andere handle. Wie achter een handle schuilgaat, weet alleen de school: `sluis report inzage --by handle` geeft wat er is \
          verstrekt. Wat er voor de melding nodig is, geeft `sluis report datalek`.",
     );
     report
 }
 
 /// How many pseudonyms were given, and how many of them are known.
-pub(super) fn listed(given: usize, known: usize, unknown: usize) -> String {
-    format!("Opgegeven pseudoniemen: {given}; bij deze ontvanger bekend: {known}, onbekend: {unknown}.")
+pub(super) fn listed(listed: Listed, part: &mut Part) {
+    let Listed { given, known, unknown, untraceable } = listed;
+    part.say(format!(
+        "Opgegeven pseudoniemen: {given}; bij deze ontvanger bekend: {known}, onbekend: {unknown}."
+    ));
+    if untraceable > 0 {
+        part.say(format!(
+            "Niet te herleiden: {untraceable}. Deze codes of ECK iD's kan de ontvanger wel hebben gekregen, maar het logboek \
+             kent de personen van die school onder iets anders. Geef de pseudoniemen (eckid) die erbij stonden."
+        ));
+    }
 }
 
 /// Who must hear of a correction.
 pub(super) fn worklist(list: &Worklist, with_feed: bool) -> Part {
     let mut report = Part::new("Wie moet van een correctie horen (AVG art. 19)");
     report.facts(vec![("school", words::school(&list.school))]);
+    if list.partial {
+        report.part(words::partial());
+    }
     if list.holders.is_empty() {
         report.say("Geen ontvanger heeft iets van deze persoon gekregen.");
         return report;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use super::Head;
+use super::{Head, document::Part};
 use crate::{
     answers::{ALWAYS, Ended, Fields, SchoolName, Under},
     catalogue::{Field, Kind, Treatment, catalogue},
@@ -13,7 +13,7 @@ use crate::{
         agreement::{After, Basis, Keeps, Safeguard, SafeguardKind, SpecialGround},
         purpose,
     },
-    register::{CategoryName, FieldTerms, KnownBy, Persons, Standing},
+    register::{CategoryName, FieldTerms, KnownBy, Persons, Validity},
 };
 
 /// What an agreement does not say.
@@ -344,11 +344,12 @@ pub(super) fn known_by(known_by: KnownBy) -> &'static str {
     }
 }
 
-pub(super) fn standing(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Ended => "beëindigd",
-        Standing::Future => "gaat nog in",
-        Standing::InForce => "geldt nu",
+pub(super) fn validity(validity: Validity) -> &'static str {
+    match validity {
+        Validity::Ended => "beëindigd",
+        Validity::Future => "gaat nog in",
+        Validity::InForce => "geldt nu",
+        Validity::Unapproved => "wacht op goedkeuring",
     }
 }
 
@@ -357,6 +358,17 @@ pub(super) fn persons(persons: Persons) -> &'static str {
         Persons::Leerkrachten => "leerkrachten",
         Persons::Leerlingen => "leerlingen",
     }
+}
+
+/// That what was given does not tell all that the log may know the person by.
+pub(super) fn partial() -> Part {
+    let mut part = Part::new("Niet volledig");
+    part.say(
+        "Gezocht is op wat is opgegeven. Wat het logboek over deze persoon onder een andere code heeft, staat hier niet bij: \
+         leerresultaten, verstrekkingen onder een andere logsleutel, of van toen de leerling een ander nummer had. Met \
+         --feed, een bestand uit de leerlingadministratie waarin de persoon staat, wordt ook daarop gezocht.",
+    );
+    part
 }
 
 #[cfg(test)]

@@ -1,0 +1,289 @@
+//! What is asked of the process that has the log, by commands beside it: one writes, so the others ask it to.
+//!
+//! A socket in the folder of the log, for the user that runs Sluis alone. A request is one line of JSON, and so is the
+//! answer; then the connection is closed. Persons are handles here, as they are in the log.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    answers::Reading,
+    clock::Clock,
+    disclosure::{Leaf, LeafKind, Log},
+    policy::agreement::{Agreement, parse_recorded},
+    standing::{self, Approval, HexHandle, Ledger, Right, RightKind, Scope},
+};
+
+/// The socket, in the folder of the log.
+const SOCKET: &str = "control";
+/// Bytes of a request or an answer at most.
+const LONGEST: u64 = 16 << 20;
+/// How long the other side may be silent. Erasing and retention go through the whole log of a school.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What is asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Put a version of an agreement in force.
+    Approve {
+        /// Its file, word for word.
+        text: String,
+        /// Who approves of it; none: it needs no approval.
+        approver: Option<String>,
+    },
+    /// Enter an objection, a restriction or a consent. When and under which reference, the desk says itself.
+    Enter {
+        /// The school.
+        brin: String,
+        /// The entry.
+        right: Right,
+    },
+    /// Erase all there is of a person.
+    Erase {
+        /// The school.
+        brin: String,
+        /// What stands for the person in the log.
+        handles: Vec<HexHandle>,
+    },
+    /// Lift such an entry.
+    Lift {
+        /// The school.
+        brin: String,
+        /// What is lifted.
+        kind: RightKind,
+        /// What it is about.
+        scope: Scope,
+        /// What stands for the person, by log key.
+        handles: Vec<(u16, HexHandle)>,
+    },
+    /// Put on record that the log is about to be read.
+    Read {
+        /// What for.
+        reading: Reading,
+        /// About which school.
+        school: Option<String>,
+        /// About which recipient.
+        recipient: Option<String>,
+    },
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "came-of-it", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Answer {
+    /// It is done, and on record under this reference.
+    Done {
+        /// The transaction of the leaf.
+        reference: Uuid,
+    },
+    /// So much was erased.
+    Erased {
+        /// Rows.
+        rows: u64,
+        /// Summaries.
+        summaries: u64,
+        /// Rows that are still there: their day is not over, or not sealed yet.
+        unsealed: u64,
+    },
+    /// It was not done, and why.
+    Refused {
+        /// In words.
+        what: String,
+    },
+}
+
+/// Where it is done: the log, and what stands by it.
+pub struct Desk {
+    /// The log.
+    pub log: Log,
+    /// What stands.
+    pub ledger: Arc<Ledger>,
+    /// When it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Desk {
+    /// Does what is asked. Waits; not for async contexts.
+    pub fn perform(&self, request: Request) -> Answer {
+        self.try_perform(request).unwrap_or_else(|error| Answer::Refused { what: error.to_string() })
+    }
+
+    fn try_perform(&self, request: Request) -> Result<Answer, standing::Error> {
+        let reference = Uuid::now_v7();
+        match request {
+            Request::Approve { text, approver } => {
+                let Some(agreement) = parse_recorded(&text) else {
+                    return Ok(Answer::Refused { what: "the agreement is not in order".into() });
+                };
+                self.activate(&agreement, approver, reference)?;
+            }
+            Request::Enter { brin, mut right } => {
+                let mut leaf = Leaf::new(LeafKind::Right);
+                describe(&mut leaf, right.kind, &right.scope, reference);
+                leaf.released = 1;
+                leaf.log_epoch = right.epoch;
+                (right.entered_ms, right.reference) = (self.clock.now_ms(), reference);
+                self.ledger.change(&brin, leaf, |standing| Ok(standing.enter(right)?))?;
+            }
+            Request::Erase { brin, handles } => {
+                let handles = handles.into_iter().map(|handle| handle.0).collect();
+                let erased = self.log.erase_person(&brin, handles)?;
+                let (rows, summaries, unsealed) = (erased.rows, erased.summaries, erased.unsealed);
+                return Ok(Answer::Erased { rows, summaries, unsealed });
+            }
+            Request::Lift { brin, kind, scope, handles } => {
+                let mut leaf = Leaf::new(LeafKind::Right);
+                describe(&mut leaf, kind, &scope, reference);
+                self.ledger.change(&brin, leaf, |standing| Ok(standing.lift(kind, &scope, &handles)?))?;
+            }
+            Request::Read { reading, school, recipient } => {
+                let clock = self.clock.as_ref();
+                self.log.note_blocking(reading.leaf(
+                    school.as_deref(),
+                    recipient.as_deref(),
+                    reference,
+                    clock,
+                ))?;
+            }
+        }
+        Ok(Answer::Done { reference })
+    }
+
+    /// Puts in force what of these agreements needs no approval, and is not in force yet. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When one is not on record; the others are.
+    pub fn activate_all(&self, agreements: &[Arc<Agreement>]) -> Result<(), standing::Error> {
+        let mut failed = Ok(());
+        for agreement in agreements {
+            let approval = self.ledger.school(&agreement.school)?.load().approval(agreement);
+            if approval == Approval::Unrecorded {
+                failed = failed.and(self.activate(agreement, None, Uuid::now_v7()));
+            } else if approval == Approval::Needed {
+                tracing::warn!(
+                    agreement = agreement.id,
+                    version = agreement.version,
+                    "waits for approval: nothing is released under it"
+                );
+            }
+        }
+        failed
+    }
+
+    /// Puts a version of an agreement in force. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When it needs the approval of somebody else, or is not on record.
+    pub fn activate(
+        &self,
+        agreement: &Agreement,
+        approver: Option<String>,
+        reference: Uuid,
+    ) -> Result<(), standing::Error> {
+        let mut leaf = Leaf::new(LeafKind::AgreementActivated);
+        leaf.recipient = Leaf::recipient_code(&agreement.recipient);
+        leaf.activity = Leaf::activity_code(&agreement.id);
+        leaf.activity_version = agreement.version;
+        leaf.agreement = agreement.hash;
+        leaf.status = if approver.is_some() { 2 } else { 1 };
+        (leaf.trace_id, leaf.transaction) = (*reference.as_bytes(), *reference.as_bytes());
+        let since = self.clock.now_ms();
+        self.ledger.change(&agreement.school, leaf, |standing| {
+            Ok(standing.activate(agreement, approver, since, reference)?)
+        })
+    }
+}
+
+fn describe(leaf: &mut Leaf, kind: RightKind, scope: &Scope, reference: Uuid) {
+    leaf.status = kind as u8;
+    leaf.flags = Leaf::PERSON;
+    if let Scope::Agreement(id) = scope {
+        leaf.activity = Leaf::activity_code(id);
+    }
+    (leaf.trace_id, leaf.transaction) = (*reference.as_bytes(), *reference.as_bytes());
+}
+
+/// The socket of a log, open. Dropped, it is gone.
+pub struct Control {
+    path: PathBuf,
+}
+
+impl Control {
+    /// Answers at the socket of a log, on threads of its own, until the process ends.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no socket.
+    pub fn open(data: &Path, desk: Desk) -> io::Result<Self> {
+        let path = data.join(SOCKET);
+        // One that a crash has left: whoever has the log is us.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        let desk = Arc::new(desk);
+        thread::Builder::new().name("control".into()).spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let desk = Arc::clone(&desk);
+                // Whoever asked sees the connection close when there can be no thread, or the answer cannot be read.
+                let _ = thread::Builder::new().name("control".into()).spawn(move || answer(&desk, &stream));
+            }
+        })?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn answer(desk: &Desk, mut stream: &UnixStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_write_timeout(Some(Duration::from_secs(10)))?;
+    let line = read_line(stream)?;
+    let answer = match serde_json::from_slice(&line) {
+        Ok(request) => desk.perform(request),
+        Err(_) => Answer::Refused { what: "the request is none that this version of sluis knows".into() },
+    };
+    stream.write_all(&serde_json::to_vec(&answer)?)?;
+    stream.write_all(b"\n")
+}
+
+fn read_line(stream: &UnixStream) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    BufReader::new(stream.take(LONGEST)).read_until(b'\n', &mut line)?;
+    if line.ends_with(b"\n") { Ok(line) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Asks the process that has the log.
+///
+/// # Errors
+///
+/// When there is none, or it gives no answer.
+pub fn ask(data: &Path, request: &Request) -> io::Result<Answer> {
+    let mut stream = UnixStream::connect(data.join(SOCKET))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(&serde_json::to_vec(request)?)?;
+    stream.write_all(b"\n")?;
+    Ok(serde_json::from_slice(&read_line(&stream)?)?)
+}

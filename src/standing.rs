@@ -1,0 +1,176 @@
+//! What stands until something else is said: objections, restrictions and consents of persons, versions of agreements in
+//! force, deliveries that are held, and what feeds were seen to hold. Of each school one file, every change of which is
+//! a record in the log first ([`Log::stand`]).
+//!
+//! A [`Ledger`] holds what stands in memory and changes it; a [`Register`] is that of one school, which exchanges look at
+//! while they run, so that what is entered holds from the next person on.
+
+mod approval;
+mod rights;
+
+use std::{
+    collections::HashMap,
+    io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::Config,
+    disclosure::{self, Leaf, Log, Reader},
+};
+
+pub use approval::{Activated, Approval, ApprovalError};
+pub use rights::{DecidedBy, HexHandle, Right, RightError, RightKind, Rights, Scope, Untraceable};
+
+/// All that stands for one school.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// Drawn anew with each change: the hash in the log confirms no guess at what stood.
+    salt: String,
+    /// What persons asked for, or agreed to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rights: Vec<Right>,
+    /// Versions of agreements in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    agreements: Vec<Activated>,
+    #[serde(skip)]
+    index: rights::Index,
+}
+
+/// What stands for one school, as it is now: every look at it sees the newest.
+pub type Register = Arc<ArcSwap<Standing>>;
+
+/// Why nothing can be said or read of what stands.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An agreement cannot be put in force.
+    #[error("{0}")]
+    Approval(#[from] ApprovalError),
+    /// An entry cannot be made or lifted.
+    #[error("{0}")]
+    Right(#[from] RightError),
+    /// The log.
+    #[error("{0}")]
+    Log(#[from] disclosure::Error),
+    /// The file of a school is not as it was written.
+    #[error("standing/{0}.json is damaged; run `sluis log verify` and put it back from a copy")]
+    Damaged(String),
+    /// The file of a school cannot be read.
+    #[error("standing/{0}.json cannot be read ({1})")]
+    Read(String, io::ErrorKind),
+}
+
+impl Standing {
+    fn read(brin: &str, bytes: Option<Vec<u8>>) -> Result<Self, Error> {
+        let Some(bytes) = bytes else { return Ok(Self::default()) };
+        let damaged = || Error::Damaged(brin.into());
+        let mut standing: Self = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
+        standing.index = rights::Index::of(&standing.rights);
+        Ok(standing)
+    }
+
+    /// Its bytes, under a new salt.
+    fn seal(&mut self) -> Result<Vec<u8>, Error> {
+        let mut salt = [0; 16];
+        let random = SystemRandom::new().fill(&mut salt);
+        random.map_err(|_| disclosure::Error::Write(io::ErrorKind::Other))?;
+        self.salt = hex::encode(salt);
+        self.index = rights::Index::of(&self.rights);
+        Ok(serde_json::to_vec_pretty(self).expect("texts, numbers and lists"))
+    }
+
+    /// What persons asked for, or agreed to, in the order in which it was entered.
+    pub fn rights(&self) -> &[Right] {
+        &self.rights
+    }
+}
+
+/// What stands for all schools, and the way to change it.
+pub struct Ledger {
+    source: Source,
+    schools: Mutex<HashMap<String, Register>>,
+    /// Held while one change is made.
+    change: Mutex<()>,
+}
+
+enum Source {
+    /// The log, to be written.
+    Log(Log),
+    /// Beside whoever writes it.
+    Reader(std::path::PathBuf),
+}
+
+impl Ledger {
+    /// What stands by a log that is open for writing.
+    pub fn of(log: Log) -> Self {
+        Self { source: Source::Log(log), schools: Mutex::default(), change: Mutex::default() }
+    }
+
+    /// What stands by a log that another may be writing. It cannot be changed, and changes of others do not show.
+    pub fn reading(data: &Path) -> Self {
+        Self { source: Source::Reader(data.to_owned()), schools: Mutex::default(), change: Mutex::default() }
+    }
+
+    fn schools(&self) -> MutexGuard<'_, HashMap<String, Register>> {
+        self.schools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What stands for a school.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read: nothing may be released then.
+    pub fn school(&self, brin: &str) -> Result<Register, Error> {
+        let mut schools = self.schools();
+        if let Some(known) = schools.get(brin) {
+            return Ok(Arc::clone(known));
+        }
+        let bytes = match &self.source {
+            Source::Log(log) => log.standing(brin)?,
+            Source::Reader(data) => {
+                Reader::standing(data, brin).map_err(|error| Error::Read(brin.into(), error.kind()))?
+            }
+        };
+        let register = Arc::new(ArcSwap::from_pointee(Standing::read(brin, bytes)?));
+        schools.insert(brin.to_owned(), Arc::clone(&register));
+        Ok(register)
+    }
+
+    /// Changes what stands for a school. The change is on record when this returns, and from then on every look at the
+    /// register sees it. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When the change was refused or is not on record; then what stood before still stands.
+    pub fn change<T>(
+        &self,
+        brin: &str,
+        leaf: Leaf,
+        change: impl FnOnce(&mut Standing) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let Source::Log(log) = &self.source else { return Err(disclosure::Error::Poisoned.into()) };
+        let register = self.school(brin)?;
+        let mut standing = Standing::clone(&register.load());
+        let done = change(&mut standing)?;
+        log.stand(brin, &standing.seal()?, leaf)?;
+        register.store(Arc::new(standing));
+        Ok(done)
+    }
+
+    /// Reads what stands for each school of a configuration, so that whatever is damaged shows at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::school`].
+    pub fn check(&self, config: &Config) -> Result<(), Error> {
+        config.schools.iter().try_for_each(|school| self.school(&school.brin).map(drop))
+    }
+}
