@@ -15,7 +15,7 @@ use crate::{
     disclosure::Retention,
     policy::{
         Ruling, Rulings,
-        agreement::{Agreement, Basis, Terms, is_eea},
+        agreement::{Agreement, Basis, Keeps, Safeguard, SubProcessor, Terms, is_eea},
         purpose,
     },
     pseudonym::PseudonymDomain,
@@ -97,6 +97,33 @@ pub struct Entry<'c> {
     pub terms: &'c Terms,
     /// What it says nothing about, by the keys of its file.
     pub missing: Vec<&'static str>,
+}
+
+/// What of an agreement is for everybody: neither who drew it up, nor what is for emergencies.
+#[derive(Debug, Serialize)]
+pub struct Published<'r> {
+    recipient: &'r str,
+    recipient_name: &'r str,
+    /// The recipient by its full name.
+    party: Option<&'r str>,
+    product: &'r str,
+    purpose: &'r str,
+    purpose_name: &'r str,
+    basis: Basis,
+    interest: Option<&'r str>,
+    persons: &'r BTreeSet<Persons>,
+    categories: &'r [CategoryName],
+    known_by: KnownBy,
+    location: &'r [String],
+    third_countries: &'r BTreeSet<&'r str>,
+    safeguard: Option<&'r Safeguard>,
+    keeps: &'r [Keeps],
+    sub_processors: &'r [SubProcessor],
+    agreement: &'r str,
+    version: u32,
+    validity: Validity,
+    from: Date,
+    until: Date,
 }
 
 /// Whether an agreement is in force.
@@ -262,6 +289,36 @@ impl<'c> Entry<'c> {
             terms,
             missing: terms.missing(),
         })
+    }
+}
+
+impl Entry<'_> {
+    /// What of it is for everybody.
+    pub fn published(&self) -> Published<'_> {
+        let terms = self.terms;
+        Published {
+            recipient: self.recipient,
+            recipient_name: self.recipient_name,
+            party: terms.parties.as_ref().map(|both| both.recipient.as_str()),
+            product: self.product,
+            purpose: self.purpose,
+            purpose_name: self.purpose_name,
+            basis: self.basis,
+            interest: terms.interest.as_deref(),
+            persons: &self.persons,
+            categories: &self.categories,
+            known_by: self.known_by,
+            location: &terms.location,
+            third_countries: &self.third_countries,
+            safeguard: terms.safeguard.as_ref(),
+            keeps: &terms.keeps,
+            sub_processors: &terms.sub_processors,
+            agreement: self.agreement,
+            version: self.version,
+            validity: self.validity,
+            from: self.from,
+            until: self.until,
+        }
     }
 }
 

@@ -45,6 +45,8 @@ pub const COLUMNS: [&str; 17] = [
 pub struct Portable {
     /// The school.
     pub school: SchoolName,
+    /// Whether the log may have more of the person: see [`Person::partial`](super::Person::partial).
+    pub partial: bool,
     /// By recipient.
     pub recipients: Vec<PortableRecipient>,
 }
@@ -174,7 +176,7 @@ impl Answers<'_> {
             products: products.into_values().collect(),
             recipient,
         });
-        Portable { school: inzage.school.clone(), recipients: recipients.collect() }
+        Portable { school: inzage.school.clone(), partial: inzage.partial, recipients: recipients.collect() }
     }
 }
 

@@ -32,7 +32,6 @@ use crate::{
     register::Register,
     standing::{self, Ledger},
 };
-use document::Part;
 use print::{DataFormat, Format};
 
 /// The longest list of pseudonyms that is read.
@@ -254,9 +253,15 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             let head = Head::read(reference, days, clock);
             format.print(&received, &head, || lists::received(&received))
         }
-        Command::Ontvangers(asked) => asked.print(clock, |register, _| agreed::recipients(register)),
-        Command::Privacyverklaring(asked) => asked.print(clock, |register, _| agreed::statement(register)),
-        Command::Verwerkingsregister(asked) => asked.print(clock, agreed::register),
+        Command::Ontvangers(asked) => asked.print(clock, |register, _, head| {
+            asked.format.print(&agreed::Public::new(register), head, || agreed::recipients(register))
+        }),
+        Command::Privacyverklaring(asked) => asked.print(clock, |register, _, head| {
+            asked.format.print(&agreed::Public::new(register), head, || agreed::statement(register))
+        }),
+        Command::Verwerkingsregister(asked) => asked.print(clock, |register, config, head| {
+            asked.format.print(register, head, || agreed::register(register, config))
+        }),
     }
 }
 
@@ -264,14 +269,14 @@ impl Agreed {
     fn print(
         &self,
         clock: &Arc<dyn Clock>,
-        report: fn(&Register<'_>, &Config) -> Part,
+        print: impl FnOnce(&Register<'_>, &Config, &Head) -> Result<(), ExitCode>,
     ) -> Result<(), ExitCode> {
         let config = self.config.load(clock.as_ref())?;
         let school = find_school(&config, &self.school)?;
         let head = Head { reference: None, days: None, made: clock.today() };
         let register = Register::of(&config, &Ledger::reading(&config.data), school, head.made);
         let register = register.map_err(|error| unknown(&error))?;
-        self.format.print(&register, &head, || report(&register, &config))
+        print(&register, &config, &head)
     }
 }
 

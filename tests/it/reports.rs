@@ -1,10 +1,12 @@
 //! Reports for people and machines: what they count is what the log exports, and a page is no more than a page.
 
+mod agreed; // the overview, the register, the paragraph
+mod pages; // one file that asks for nothing and runs nothing
+mod portable; // what was sent, as data
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::Write,
-    process::{Command, Stdio},
     sync::Arc,
 };
 
@@ -155,12 +157,7 @@ fn report(home: &Home, name: &str, more: &[&str], input: &str) -> Ran {
         "datalek" | "lek" => &["--recipient", "noordzee"],
         _ => &["--school", "99DE"],
     };
-    let mut command = home.sluis(&[&["report", name], about, more].concat());
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A command that reads nothing is no failure here.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    Ran::from(child.wait_with_output().unwrap())
+    home.run_with(&[&["report", name], about, more].concat(), input)
 }
 
 fn ok(ran: Ran) -> String {
@@ -397,119 +394,6 @@ fn a_breach_reaches_as_far_as_the_summaries() {
 }
 
 #[test]
-fn what_was_sent_is_there_as_data() {
-    let (home, _) = delivered();
-    let rows = rows(&home);
-    for key in ["100001", "100002", "100003"] {
-        let handle = json(&home, "inzage", &[], key)["report"]["handles"][0][1].as_str().unwrap().to_owned();
-        let told = json(&home, "dataportabiliteit", &[], key);
-        assert!(
-            told["report"]["note"].as_str().unwrap().contains("bewaart niet wat er in de gegevens stond")
-        );
-        let mut found = BTreeMap::new();
-        for recipient in told["report"]["recipients"].as_array().unwrap() {
-            assert!(recipient.get("now").is_none());
-            for product in recipient["products"].as_array().unwrap() {
-                for delivery in product["deliveries"].as_array().unwrap() {
-                    let id = recipient["recipient"]["id"].as_str().unwrap();
-                    found.insert(delivery["position"].as_u64().unwrap(), (id, &product["product"], delivery));
-                }
-            }
-        }
-        let own: Vec<&Value> = rows.iter().filter(|row| row["handle"] == handle).collect();
-        assert_eq!(found.len(), own.len());
-        for row in &own {
-            let (recipient, product, delivery) = found[&row["position"].as_u64().unwrap()];
-            assert_eq!(recipient, row["recipient"]);
-            assert_eq!(*product, if recipient == "noordzee" { "Rekenroute" } else { "Taal <b>Actief</b>" });
-            assert_eq!(delivery["recorded"], row["recorded"]);
-            assert_eq!(delivery["fields"], row["released"]);
-            assert_eq!(delivery["agreement"]["id"], row["agreement"]);
-        }
-        let csv = ok(report(&home, "dataportabiliteit", &["--format", "csv"], key));
-        let lines: Vec<&str> = csv.split_terminator("\r\n").collect();
-        assert!(lines[0].starts_with("record,recipient,recipient_name,product,"), "{}", lines[0]);
-        assert!(lines.iter().all(|line| line.split(',').count() == 17), "no cell here needs quotes");
-        for (line, row) in lines[1..].iter().zip(&own) {
-            let fields = texts(&row["released"]);
-            let cells: Vec<&str> = line.split(',').collect();
-            assert_eq!((cells[0], cells[5]), ("delivery", "out"));
-            assert_eq!(cells[14].split(' ').collect::<BTreeSet<_>>(), fields);
-        }
-        assert_eq!(lines.len(), own.len() + 1);
-    }
-}
-
-/// The values that would leave are those that leave, wherever the person stands in the feed.
-#[test]
-fn with_a_feed_there_are_the_values_that_would_leave_now() {
-    let home = agreed();
-    let others: Vec<String> = (0..600)
-        .map(|i| {
-            format!(
-                "<leerling key=\"{}\"><roepnaam>Ander</roepnaam><groep key=\"g1\"/></leerling>",
-                300_000 + i
-            )
-        })
-        .collect();
-    let jip = jip();
-    let mut pupils: Vec<&str> = others.iter().map(String::as_str).collect();
-    // One without a usable key is in the feed and does not leave: places in and out differ.
-    pupils.insert(3, "<leerling><roepnaam>Niemand</roepnaam></leerling>");
-    pupils.insert(300, &jip);
-    fs::write(home.path("feed.xml"), school(&pupils)).unwrap();
-    let values = |told: &Value, id: &str| -> BTreeMap<String, String> {
-        let recipients = told["report"]["recipients"].as_array().unwrap();
-        let recipient = recipients.iter().find(|one| one["recipient"]["id"] == id).unwrap();
-        let values = recipient["now"]["values"].as_array().unwrap().iter();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        values.map(|value| (text(&value["field"]), text(&value["value"]))).collect()
-    };
-    let told = json(&home, "dataportabiliteit", &["--feed", "feed.xml"], "100001");
-    let recipients = told["report"]["recipients"].as_array().unwrap();
-    assert_eq!(recipients.len(), 2, "those with an agreement in force");
-    assert!(told["report"]["note_now"].is_string());
-    let found = values(&told, "noordzee");
-    let ran = home.minimise_file("99DE", &home.path("feed.xml"));
-    let left = ok(ran);
-    let own = left.split("<leerling ").find(|pupil| pupil.contains("Jip")).unwrap();
-    let own = own.split("</leerling>").next().unwrap();
-    for (field, value) in &found {
-        let place = if field.starts_with("leerling.") { own } else { &left };
-        assert!(place.contains(&format!("\"{value}\"")) || place.contains(&format!(">{value}<")), "{field}");
-    }
-    for (field, value) in [
-        ("leerling.achternaam", "Jansen"),
-        ("leerling.roepnaam", "Jip"),
-        ("leerling.geboortedatum", "2018-01-01"),
-        ("groep.naam", "Groep 4a"),
-    ] {
-        assert_eq!(found[field], value);
-    }
-    assert_eq!(own.matches("</").count() + own.matches("/>").count() + 2, found.len() - 2 - 1, "and no more");
-    assert!(!found.contains_key("leerling.bsn"));
-    let other = values(&told, "zuidzee");
-    assert_ne!(other["leerling.eckid"], found["leerling.eckid"], "another pseudonym for another recipient");
-
-    let told = json(&home, "dataportabiliteit", &["--feed", "feed.xml", "--leerkracht"], "200001");
-    assert_eq!(values(&told, "noordzee")["leerkracht.achternaam"], "Juf");
-    // Nobody of that name: nothing would leave, and nothing has.
-    let told = json(&home, "dataportabiliteit", &["--feed", "feed.xml"], "100009");
-    assert_eq!(told["report"]["recipients"], Value::Array(Vec::new()));
-    fs::write(home.path("stuk.xml"), &school(&pupils)[..3000]).unwrap();
-    for feed in ["stuk.xml", "weg.xml"] {
-        let ran = report(&home, "dataportabiliteit", &["--feed", feed], "100001");
-        assert!(ran.code == 2 && ran.out.is_empty() && ran.err.contains("the feed cannot be"), "{}", ran.err);
-        assert_no_secrets(&ran.err);
-    }
-    // A page and a table hold them too; nothing of the sort is left behind.
-    for form in ["html", "csv", "text"] {
-        let out = ok(report(&home, "dataportabiliteit", &["--feed", "feed.xml", "--format", form], "100001"));
-        assert!(out.contains("Jansen") && !out.contains("999990019") && !out.contains("100001"), "{out}");
-    }
-}
-
-#[test]
 fn no_report_holds_what_it_is_not_asked_for() {
     let (home, _) = delivered();
     for name in REPORTS {
@@ -554,189 +438,28 @@ fn a_reading_is_on_record_and_what_needs_none_is_not() {
     assert_eq!(home.leaves().len() - before, 1, "that the log was opened, by this test");
 }
 
+/// Whoever objected got nothing sent; that deliveries held it back is told, and is no delivery.
 #[test]
-fn what_was_agreed_is_told_as_it_stands() {
+fn what_was_held_back_is_not_counted_as_sent() {
     let home = agreed();
-    let told = json(&home, "ontvangers", &[], "");
-    let validity: Vec<(&str, &str)> = told["report"]["agreements"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entry| (entry["product"].as_str().unwrap(), entry["validity"].as_str().unwrap()))
-        .collect();
-    let expected = [
-        ("Rekenroute", "in-force"),
-        ("Taal <b>Actief</b>", "in-force"),
-        ("Schrijven", "future"),
-        ("Lezen", "ended"),
-    ];
-    assert_eq!(validity, expected);
-    let entry = &told["report"]["agreements"][0];
-    assert_eq!(entry["persons"], serde_json::json!(["leerlingen", "leerkrachten"]));
-    assert!(
-        entry["fields"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|field| { field["field"] == "leerling.geboortedatum" && field["treatment"] == "year" })
-    );
-    let check = |name: &str, expected: &[&str], not: &[&str]| {
-        let text = ok(report(&home, name, &[], ""));
-        for part in expected {
-            assert!(text.contains(part), "{part} in {text}");
-        }
-        for part in not {
-            assert!(!text.contains(part), "{part} in {text}");
-        }
-    };
-    check(
-        "ontvangers",
-        &[
-            "geldt nu, tot en met 31 juli 2099",
-            "beëindigd op 31 juli 2021",
-            "gaat in op 1 augustus 2098",
-            "Overeenkomsten die zijn beëindigd",
-            "ontvanger: Uitgeverij Noordzee (Noordzee B.V.)",
-            "bewaren: scores: tot 2 jaar na",
-            "bewaren: niet vastgelegd",
-            "werken mee: Mailbird (e-mail; Verenigde Staten)",
-            "soorten gegevens: Contactgegevens, Onderwijsdeelnemernummer (alleen als code)",
-        ],
-        &["lek@noordzee.example"],
-    );
-    check(
-        "verwerkingsregister",
-        &[
-            "verantwoordelijke: Stichting De Sluizen",
-            "contact en functionaris gegevensbescherming: fg@sluizen.example",
-            "betrokkenen: leerlingen, leerkrachten",
-            "Geboortedatum (alleen het jaar)",
-            "bijzondere gegevens: worden niet verstrekt",
-            "buiten de EER: ja, Verenigde Staten; waarborg: standaardbepalingen",
-            "contact bij een datalek: niet vastgelegd",
-            "Pseudoniemen:",
-            "Beveiligde verbinding:",
-            "Bewijsbaar logboek:",
-        ],
-        &[],
-    );
-    check(
-        "privacyverklaring",
-        &["Uitgeverij Noordzee (Noordzee B.V.), voor Rekenroute", "Bewaren: niet vastgelegd.", "Uw rechten"],
-        &["Lezen", "Schrijven"],
-    );
-    assert_eq!(home.run(&["report", "ontvangers", "--school", "99XX"]).code, 2);
-    // What somebody has to approve of first is not in force.
-    home.edit("agreements/zuidzee-2020-08-01.toml", |text| {
-        text.replace("\n[release]", "author = \"a\"\n[release]")
-    });
-    check("ontvangers", &["wacht op goedkeuring", "Overeenkomsten die wachten op goedkeuring"], &[]);
-    check("privacyverklaring", &["voor Rekenroute"], &["Taal"]);
-    // Without any agreement in force nothing is promised.
-    for id in ["noordzee", "zuidzee"] {
-        fs::remove_file(home.path(&format!("agreements/{id}-2020-08-01.toml"))).unwrap();
-    }
-    check(
-        "privacyverklaring",
-        &["geeft op dit moment via Sluis geen gegevens aan leveranciers"],
-        &["Uw rechten"],
-    );
-    check("ontvangers", &["Er geldt nu geen overeenkomst"], &[]);
-}
-
-/// The pages of all reports, by name.
-fn pages() -> Vec<(&'static str, String)> {
-    let (home, _) = delivered();
-    fs::write(home.path("feed.xml"), school(&[JANNEKE, &jip()])).unwrap();
-    let mut pages: Vec<(&str, String)> =
-        REPORTS.iter().map(|&name| (name, ok(report_page(&home, name, "100001")))).collect();
-    let with_feed = ["--feed", "feed.xml", "--format", "html"];
-    pages.push((
-        "dataportabiliteit met waarden",
-        ok(report(&home, "dataportabiliteit", &with_feed, "100001")),
-    ));
-    for (name, more) in [("leverancier", "--recipient"), ("lek", "--recipient")] {
-        let out = ok(home.run(&["report", name, more, "noordzee", "--format", "html"]));
-        pages.push((name, out));
-    }
-    let with_feed = ["--feed", "feed.xml", "--school", "99DE", "--by", "key", "--format", "html"];
-    let mut command = home.sluis(&[&["report", "correctie"], &with_feed[..]].concat());
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"100001").unwrap();
-    pages.push(("correctie", ok(Ran::from(child.wait_with_output().unwrap()))));
-    pages
-}
-
-#[test]
-fn a_page_asks_for_nothing_and_runs_nothing() {
-    for (name, page) in pages() {
-        assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"nl\">"), "{name}");
-        for part in [
-            "<meta charset=\"utf-8\">",
-            "name=\"viewport\"",
-            "default-src &#39;none&#39;",
-            "<main>",
-            "<title>",
-        ] {
-            assert!(page.contains(part), "{part} in {name}");
-        }
-        for part in ["<script", "<b>Actief", "src=", "href=", "url(", "@import", "<img", "<link", "onload"] {
-            assert!(!page.contains(part), "{part} in {name}");
-        }
-        // Headings go down one level at a time; each tag that opens closes, in order.
-        let (mut open, mut level) = (Vec::new(), 0);
-        for tag in page.split('<').skip(2).map(|rest| rest.split('>').next().unwrap()) {
-            let word = tag.split(' ').next().unwrap();
-            if let Some(word) = word.strip_prefix('/') {
-                assert_eq!(open.pop(), Some(word), "{name}");
-                continue;
-            }
-            if let Some(digit) = word.strip_prefix('h').and_then(|digit| digit.parse::<u32>().ok()) {
-                assert!(digit <= level + 1, "{word} after h{level} in {name}");
-                level = digit;
-            }
-            assert!(word != "th" || tag.contains("scope="), "{tag} in {name}");
-            if word != "meta" {
-                open.push(word);
-            }
-        }
-        assert!(open.is_empty(), "{open:?} in {name}");
-        assert_eq!(page.matches("<h1>").count(), 1, "{name}");
-    }
-    let (_, overview) = pages().into_iter().find(|(name, _)| *name == "ontvangers").unwrap();
-    assert!(
-        overview.contains("Zuidzee &amp; Zn. &lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"),
-        "{overview}"
-    );
-    assert!(overview.contains("Taal &lt;b&gt;Actief&lt;/b&gt;"), "{overview}");
-}
-
-/// A browser reads each page as it was meant.
-#[test]
-#[allow(clippy::print_stderr, reason = "what could not be tested has to be said")]
-fn a_browser_opens_each_page() {
-    if Command::new("chromium").arg("--version").output().is_err() {
-        eprintln!("chromium is not here: passed over");
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    for (name, page) in pages() {
-        let file = folder.path().join("page.html");
-        fs::write(&file, &page).unwrap();
-        let profile = format!("--user-data-dir={}", folder.path().join("profile").display());
-        let ran = Command::new("chromium")
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", &profile])
-            .arg(&file)
-            .output()
-            .unwrap();
-        let dom = String::from_utf8(ran.stdout).unwrap();
-        let heading =
-            |text: &str| text.split("<h1>").nth(1).unwrap().split("</h1>").next().unwrap().to_owned();
-        assert_eq!(heading(&dom), heading(&page), "{name}");
-        assert!(dom.contains("<html lang=\"nl\">") && !dom.contains("<script"), "{name}");
-        for tag in ["<h2>", "<h3>", "<tr>", "<dt>", "<li>", "scope=\"col\"", "scope=\"row\""] {
-            assert_eq!(dom.matches(tag).count(), page.matches(tag).count(), "{tag} in {name}");
-        }
-    }
+    let jip = jip();
+    deliver(&home, SystemClock.today(), "noordzee", &school(&[&jip, JANNEKE]));
+    let words =
+        ["rights", "add", "--kind", "bezwaar", "--decided-by", "ouder", "--by", "key", "--school", "99DE"];
+    assert_eq!(home.run_with(&words, "100001").code, 0);
+    deliver(&home, SystemClock.today(), "noordzee", &school(&[&jip, JANNEKE]));
+    let text = ok(report_text(&home, "100001"));
+    let expected = "hoe vaak: 1 keer, op ";
+    assert!(text.contains(expected), "{expected} in {text}");
+    assert!(text.contains("; 1 keer is alles over deze persoon tegengehouden"), "{text}");
+    let portable = json(&home, "dataportabiliteit", &[], "100001");
+    let deliveries = &portable["report"]["recipients"][0]["products"][0]["deliveries"];
+    assert_eq!(deliveries.as_array().unwrap().len(), 1);
+    let all = rows(&home);
+    let breach = json(&home, "datalek", &[], "");
+    assert_breach(&breach["report"], &all.iter().collect::<Vec<_>>());
+    // Nor would anything leave now.
+    fs::write(home.path("feed.xml"), school(&[&jip])).unwrap();
+    let told = json(&home, "dataportabiliteit", &["--feed", "feed.xml"], "100001");
+    assert_eq!(told["report"]["recipients"][0]["now"], Value::Null);
 }

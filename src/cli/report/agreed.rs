@@ -1,6 +1,11 @@
 //! What a school agreed with its suppliers: the overview it publishes, its register of processing, the paragraph of its
 //! privacy statement.
 
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+use serde::Serialize;
+
 use super::{
     document::Part,
     words::{self, UNSAID},
@@ -8,8 +13,34 @@ use super::{
 use crate::{
     config::Config,
     policy::agreement::Basis,
-    register::{Entry, LogTerms, Register, Validity},
+    register::{Entry, LogTerms, Published, Register, Validity},
 };
+
+/// What a school publishes, as data.
+#[derive(Serialize)]
+pub(super) struct Public<'r> {
+    brin: &'r str,
+    school: &'r str,
+    day: Date,
+    contacts: &'r BTreeSet<&'r str>,
+    supervisor: &'static str,
+    log: LogTerms,
+    agreements: Vec<Published<'r>>,
+}
+
+impl<'r> Public<'r> {
+    pub(super) fn new(register: &'r Register<'_>) -> Self {
+        Self {
+            brin: register.brin,
+            school: register.school,
+            day: register.day,
+            contacts: &register.contacts,
+            supervisor: words::SUPERVISOR,
+            log: register.log,
+            agreements: register.agreements.iter().map(Entry::published).collect(),
+        }
+    }
+}
 
 /// The overview of suppliers that a school publishes.
 pub(super) fn recipients(register: &Register<'_>) -> Part {

@@ -96,7 +96,13 @@ impl<'a> Told<'a> {
             ("scholen", words::and(self.breach.schools.iter().map(|school| words::school(&school.school)))),
             ("aantal leerlingen", self.breach.pupils.to_string()),
             ("aantal leerkrachten", self.breach.staff.to_string()),
-            ("verstrekkingen", self.breach.deliveries.to_string()),
+            (
+                "verstrekkingen",
+                match self.breach.summarised {
+                    true => format!("{}, zonder die van samengevatte maanden", self.breach.deliveries),
+                    false => self.breach.deliveries.to_string(),
+                },
+            ),
             ("eerste verstrekking", self.first()),
             ("laatste verstrekking", self.last()),
             ("soorten gegevens", self.categories()),

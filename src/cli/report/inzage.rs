@@ -24,8 +24,8 @@ pub(super) struct Told<'a> {
     inzage: &'a Inzage,
     /// The agreements things left under, as far as their files are there.
     agreements: Vec<Entry<'a>>,
-    /// Recipients that may get something from now on: id and product.
-    future: Vec<(&'a str, &'a str)>,
+    /// Who may get something from now on.
+    future: Vec<Future<'a>>,
     /// How long the log keeps it.
     log: LogTerms,
     /// Where the data come from.
@@ -38,6 +38,13 @@ pub(super) struct Told<'a> {
     supervisor: &'static str,
     #[serde(skip)]
     register: &'a Register<'a>,
+}
+
+/// A recipient that may get something from now on.
+#[derive(Serialize)]
+struct Future<'a> {
+    recipient: &'a str,
+    product: &'a str,
 }
 
 impl<'a> Told<'a> {
@@ -56,15 +63,24 @@ impl<'a> Told<'a> {
             used.insert((&agreement.id, agreement.version), agreement);
         }
         let entries = used.values().map(|agreement| Entry::of(config, ledger, agreement, register.day));
+        let agreements = entries.collect::<Result<Vec<_>, _>>()?;
+        // Of an agreement that ended, the address may still be the only one there is.
+        let of_used = agreements.iter().filter_map(|entry| entry.terms.contact.as_ref());
+        let contacts = match register.contacts.is_empty() {
+            true => of_used.map(|both| both.school.as_str()).collect(),
+            false => register.contacts.clone(),
+        };
         let coming = register.agreements.iter().filter(|entry| entry.validity != Validity::Ended);
         Ok(Self {
             inzage,
-            agreements: entries.collect::<Result<_, _>>()?,
-            future: coming.map(|entry| (entry.recipient, entry.product)).collect(),
+            agreements,
+            future: coming
+                .map(|entry| Future { recipient: entry.recipient, product: entry.product })
+                .collect(),
             log: register.log,
             source: "de leerlingadministratie van de school",
             automated_decisions: false,
-            contacts: register.contacts.clone(),
+            contacts,
             supervisor: words::SUPERVISOR,
             register,
         })
@@ -123,14 +139,6 @@ impl<'a> Told<'a> {
         for ((results, party), (deliveries, months)) in by_party {
             let how = if results { ": leerresultaten aan de school" } else { "" };
             let mut one = Part::new(format!("{}{how}", party.shown()));
-            let times =
-                deliveries.len() as u64 + months.iter().map(|month| u64::from(month.count)).sum::<u64>();
-            let days = || {
-                let first_last = deliveries.iter().map(|one| (one.day, one.day));
-                first_last.chain(months.iter().map(|month| (month.first, month.last)))
-            };
-            let (first, last) = (days().map(|days| days.0).min(), days().map(|days| days.1).max());
-            let span = first.zip(last).map_or_else(String::new, |(first, last)| words::span(first, last));
             let masks = || {
                 let masks = deliveries.iter().map(|one| one.masks);
                 masks.chain(months.iter().map(|month| month.masks))
@@ -138,9 +146,8 @@ impl<'a> Told<'a> {
             let fields = masks().next().map_or(Fields::Leerling, |masks| masks.0);
             let (released, withheld) =
                 masks().fold((0, 0), |(released, withheld), masks| (released | masks.1, withheld | masks.2));
-            let days = if first == last { "op" } else { "van" };
             one.facts(vec![
-                ("hoe vaak", format!("{times} keer, {days} {span}")),
+                ("hoe vaak", how_often(&deliveries, &months)),
                 ("soorten gegevens", words::categories_of(fields.fields(released))),
                 ("verstrekt", words::given(fields, released)),
                 ("achtergehouden", words::or_none(fields.labels(withheld & !released))),
@@ -152,8 +159,9 @@ impl<'a> Told<'a> {
             "Sleutels van de leerlingadministratie gaan nooit zelf naar een ontvanger: daarvoor komt een code in de \
              plaats. ‘Achtergehouden’ is wat in het bestand van de school stond en niet is verstrekt.",
         );
-        let got: BTreeSet<&str> =
-            self.inzage.deliveries.iter().filter_map(|one| one.recipient.id.as_deref()).collect();
+        let parties = self.inzage.deliveries.iter().map(|one| &one.recipient);
+        let parties = parties.chain(self.inzage.summaries.iter().map(|one| &one.recipient));
+        let got: BTreeSet<&str> = parties.filter_map(|party| party.id.as_deref()).collect();
         let others = self
             .register
             .agreements
@@ -223,6 +231,33 @@ impl<'a> Told<'a> {
         ));
         part
     }
+}
+
+/// How often and when something left. A delivery that held all of it back is no delivery to whom it is about.
+fn how_often(deliveries: &[&Delivered], months: &[&Summarised]) -> String {
+    let (left, kept): (Vec<&&Delivered>, Vec<&&Delivered>) =
+        deliveries.iter().partition(|one| one.masks.1 != 0);
+    let (left_months, kept_months): (Vec<&&Summarised>, Vec<&&Summarised>) =
+        months.iter().partition(|month| month.masks.1 != 0);
+    let times = |deliveries: usize, months: &[&&Summarised]| {
+        deliveries as u64 + months.iter().map(|month| u64::from(month.count)).sum::<u64>()
+    };
+    let days = || {
+        let days = left.iter().map(|one| (one.day, one.day));
+        days.chain(left_months.iter().map(|month| (month.first, month.last)))
+    };
+    let mut text = match (days().map(|days| days.0).min(), days().map(|days| days.1).max()) {
+        (Some(first), Some(last)) => {
+            let days = if first == last { "op" } else { "van" };
+            format!("{} keer, {days} {}", times(left.len(), &left_months), words::span(first, last))
+        }
+        _ => "nooit".into(),
+    };
+    let kept = times(kept.len(), &kept_months);
+    if kept > 0 {
+        text.push_str(&format!("; {kept} keer is alles over deze persoon tegengehouden"));
+    }
+    text
 }
 
 /// What was agreed about what a recipient got.

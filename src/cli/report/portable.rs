@@ -38,6 +38,9 @@ impl<'a> Told<'a> {
         report.facts(vec![("school", words::school(&self.portable.school))]);
         report.say(self.note);
         report.say("Dit overzicht is er ook als bestand voor computers: met --format json of --format csv.");
+        if self.portable.partial {
+            report.part(words::partial());
+        }
         if self.portable.recipients.is_empty() {
             report.say("Over deze persoon is in deze periode niets verstrekt.");
         }
