@@ -127,14 +127,14 @@ pub(super) fn register(register: &Register<'_>, config: &Config) -> Part {
          gaan. Andere verwerkingen van de school staan hier niet in. Wat in geen overeenkomst staat, heet hier \
          ‘niet vastgelegd’: vul het aan in de overeenkomst.",
     );
-    let mut school = Part::new("Verwerkingsverantwoordelijke");
+    let mut school = Part::new("Wie verantwoordelijk is");
     let controllers = if register.controllers.is_empty() {
         format!("{} (volledige naam {UNSAID})", register.school)
     } else {
         words::and(&register.controllers)
     };
     school.facts(vec![
-        ("verantwoordelijke", controllers),
+        ("verwerkingsverantwoordelijke", controllers),
         ("school", format!("{} (BRIN {})", register.school, register.brin)),
         ("contact en functionaris gegevensbescherming", words::and(&register.contacts)),
     ]);

@@ -65,7 +65,7 @@ fn what_was_agreed_is_told_as_it_stands() {
     check(
         "verwerkingsregister",
         &[
-            "verantwoordelijke: Stichting De Sluizen",
+            "verwerkingsverantwoordelijke: Stichting De Sluizen",
             "contact en functionaris gegevensbescherming: fg@sluizen.example",
             "betrokkenen: leerlingen, leerkrachten",
             "Geboortedatum (alleen het jaar)",
