@@ -7,6 +7,8 @@ mod agreements;
 mod check;
 mod demo;
 mod dumps;
+mod feeds;
+mod holds;
 pub mod init;
 mod interrupt;
 mod keys;
@@ -49,6 +51,13 @@ enum Command {
     Check(ConfigFile),
     /// Everything on this machine in one process: a pupil administration, the gateway, two suppliers
     Demo(demo::Arguments),
+    /// What the feeds of a school began to hold that they never held before
+    Feeds(feeds::Arguments),
+    /// Deliveries that are held because they differ too much from the one before
+    Holds {
+        #[command(subcommand)]
+        command: holds::Command,
+    },
     /// Write a working directory to start from
     Init {
         /// The directory; must not exist yet, or be empty
@@ -141,6 +150,8 @@ pub fn run() -> ExitCode {
         Command::Agreements { command } => agreements::run(&command, &clock),
         Command::Check(config) => check::run(&config, clock.as_ref()),
         Command::Demo(arguments) => demo::run(&arguments, &clock),
+        Command::Feeds(arguments) => feeds::run(&arguments, &clock),
+        Command::Holds { command } => holds::run(&command, &clock),
         Command::Init { dir } => init::run(&dir, clock.as_ref()),
         Command::Keys { command } => keys::run(&command, &clock),
         Command::Log { command } => log::run(&command, &clock),

@@ -21,6 +21,7 @@ use crate::{
     disclosure::{self, Retention},
     keys::{IdentitySource, KeyRing, NO_SCHOOL, Purpose},
     party::{CertificateMatch, PeerCertificate},
+    plausibility::Thresholds,
     policy::agreement::Agreements,
     problem::Problem,
 };
@@ -48,12 +49,23 @@ pub struct Config {
     pub checkpoint_copy: PathBuf,
     /// How long the log keeps what it holds of persons.
     pub retention: Retention,
+    /// What the integrity of a delivery is judged by.
+    pub integrity: Integrity,
     /// Bounds.
     pub limits: Limits,
     /// Schools.
     pub schools: Vec<Arc<School>>,
     /// Recipients.
     pub recipients: Vec<Arc<Recipient>>,
+}
+
+/// What the integrity of a delivery is judged by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Integrity {
+    /// How much a delivery may differ from the one before.
+    pub thresholds: Thresholds,
+    /// Days since a document was made after which it is too old; none: its age is not judged.
+    pub max_age_days: Option<u16>,
 }
 
 /// The listener for suppliers.
@@ -147,6 +159,8 @@ pub struct Limits {
     pub records: u64,
     /// Bytes of a record: 1 MiB.
     pub record_bytes: usize,
+    /// Bytes of a delivery that wait in memory until it is judged beside the one before: 512 KiB.
+    pub held_bytes: usize,
     /// Exchanges at once: 256.
     pub exchanges: usize,
     /// Connections at once: 1,024.
@@ -285,6 +299,7 @@ mod tests {
             origin: String::new(),
             checkpoint_copy: PathBuf::new(),
             retention: disclosure::Retention::default(),
+            integrity: Integrity::default(),
             limits: Limits::default(),
             schools: vec![
                 school("99DE", Some("03"), Some("sk-99DE")),

@@ -22,9 +22,10 @@ use uuid::Uuid;
 use crate::{
     answers::Reading,
     clock::Clock,
-    disclosure::{Leaf, LeafKind, Log},
+    disclosure::{self, Leaf, LeafKind, Log},
+    plausibility::Places,
     policy::agreement::{Agreement, parse_recorded},
-    standing::{self, Approval, HexHandle, Ledger, Right, RightKind, Scope},
+    standing::{self, Approval, Because, Decision, HexHandle, Ledger, Right, RightKind, Scope},
 };
 
 /// The socket, in the folder of the log.
@@ -44,6 +45,19 @@ pub enum Request {
         text: String,
         /// Who approves of it; none: it needs no approval.
         approver: Option<String>,
+    },
+    /// Decide on a delivery that is held.
+    Decide {
+        /// The school.
+        brin: String,
+        /// The hold.
+        id: Uuid,
+        /// Whether the next like it passes.
+        approve: bool,
+        /// Who decides.
+        by: String,
+        /// Why.
+        reason: String,
     },
     /// Enter an objection, a restriction or a consent. When and under which reference, the desk says itself.
     Enter {
@@ -108,6 +122,8 @@ pub enum Answer {
 
 /// Where it is done: the log, and what stands by it.
 pub struct Desk {
+    /// Its folder.
+    pub data: PathBuf,
     /// The log.
     pub log: Log,
     /// What stands.
@@ -130,6 +146,32 @@ impl Desk {
                     return Ok(Answer::Refused { what: "the agreement is not in order".into() });
                 };
                 self.activate(&agreement, approver, reference)?;
+            }
+            Request::Decide { brin, id, approve, by, reason } => {
+                let mut leaf = Leaf::new(LeafKind::Hold);
+                leaf.status = if approve { 2 } else { 3 };
+                (leaf.trace_id, leaf.transaction) = (*id.as_bytes(), *reference.as_bytes());
+                let because = Because { by, reason, at_ms: self.clock.now_ms(), reference };
+                let decision =
+                    if approve { Decision::Approved(because) } else { Decision::Rejected(because) };
+                let recipient = self.ledger.change(&brin, leaf, |standing| {
+                    standing.decide(id, decision)?;
+                    let held = standing.holds().iter().find(|hold| hold.id == id);
+                    Ok(held.map(|hold| hold.recipient.clone()).unwrap_or_default())
+                })?;
+                let places = Places::of(&self.data, &brin, &recipient);
+                // Approved, it is what the next is held against; where it is gone, the next is a first one.
+                let settled = match approve {
+                    true if places.held.exists() => fs::rename(&places.held, &places.base),
+                    true => fs::remove_file(&places.base),
+                    false => fs::remove_file(&places.held),
+                };
+                match settled {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(disclosure::Error::Write(error.kind()).into());
+                    }
+                    _ => {}
+                }
             }
             Request::Enter { brin, mut right } => {
                 let mut leaf = Leaf::new(LeafKind::Right);

@@ -3,6 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
+use jiff::civil::Date;
 use ring::rand::{SecureRandom, SystemRandom};
 use uuid::Uuid;
 
@@ -12,16 +13,17 @@ use crate::{
     config::{Config, Recipient, School},
     decode,
     disclosure::{self, Leaf, LeafKind, Log, Outcome, OutcomeStatus},
-    exchange::Disclosed,
+    exchange::{Disclosed, Held},
     keys::Purpose,
-    minimise::{self, Scope},
+    minimise::{self, Scope, Summary},
+    plausibility::{Baseline, Judge, Places, Thresholds},
     policy::{
         Rulings,
         agreement::{Agreement, NotInForce},
         rules::{Reason, Verdicts},
     },
     pseudonym::{LogKeys, PseudonymDomain, Pseudonymiser},
-    standing::{Approval, Ledger, Rights, Untraceable},
+    standing::{self, Approval, Decision, Hold, Ledger, Rights, Untraceable},
 };
 
 /// One delivery, decided: who gets what of which school, under which agreement, with which keys.
@@ -38,6 +40,11 @@ pub struct Delivery {
     transaction: Uuid,
     span: [u8; 8],
     rights: Rights,
+    thresholds: Thresholds,
+    /// Days a document may be old; none: any.
+    fresh_from: Option<Date>,
+    places: Places,
+    held_bytes: usize,
     certificate: [u8; 32],
     clock: Arc<dyn Clock>,
     start_ms: u64,
@@ -184,6 +191,13 @@ impl Delivery {
             transaction,
             span,
             rights,
+            thresholds: config.integrity.thresholds,
+            fresh_from: config
+                .integrity
+                .max_age_days
+                .map(|days| clock.today().saturating_sub(jiff::Span::new().days(days))),
+            places: Places::of(&config.data, brin, &recipient.id),
+            held_bytes: config.limits.held_bytes,
             certificate,
             start_ms: clock.now_ms(),
             clock: Arc::clone(clock),
@@ -204,7 +218,65 @@ impl Delivery {
     ) -> Result<(), disclosure::Error> {
         let status = if whole { OutcomeStatus::Sent } else { OutcomeStatus::Failed };
         let outcome = Outcome { status, http_status, chunks: disclosed.chunks, bytes: disclosed.bytes };
-        log.note_blocking(self.leaf(LeafKind::Outcome).with_outcome(outcome)).map(|_| ())
+        log.note_blocking(self.leaf(LeafKind::Outcome).with_outcome(outcome))?;
+        if let Some(baseline) = disclosed.baseline.as_ref().filter(|_| whole) {
+            self.keep_baseline(baseline);
+        }
+        Ok(())
+    }
+
+    /// What the delivery is judged by beside the one before; none where it is not of all pupils.
+    pub fn judge(&self) -> Option<Judge> {
+        let some = catalogue().feed_named("leerlingen");
+        let all = self.expected.is_none_or(|feed| feed != some);
+        all.then(|| Judge::begin(self.thresholds, &self.places, &self.leaf(LeafKind::Disclosure)))
+    }
+
+    /// Bytes that may wait until it is judged.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Has the next delivery held against this one, which was whole. That there is nothing to compare with is no reason to
+    /// fail: the next is a first one then.
+    pub fn keep_baseline(&self, baseline: &Baseline) {
+        if let Err(error) = baseline.write(&self.places.base) {
+            tracing::warn!(reason = %error.kind(), "the next delivery will not be compared with this one");
+        }
+    }
+
+    /// Notes what the document held, and says what it never held before. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When something new is not on record; it will be noted with the next.
+    pub fn note_feed(&self, ledger: &Ledger, summary: &Summary) -> Result<Vec<String>, standing::Error> {
+        let Some(feed) = summary.feed else { return Ok(Vec::new()) };
+        let mut leaf = self.leaf(LeafKind::Drift);
+        (leaf.released, leaf.withheld) = (0, 0);
+        ledger.note_feed(&self.school.brin, leaf, &catalogue().feed(feed).name, &summary.parts())
+    }
+
+    /// Puts on record that it is held, for somebody to decide on. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on record; it is refused all the same.
+    pub fn hold(&self, ledger: &Ledger, held: &Held) -> Result<(), standing::Error> {
+        let hold = Hold {
+            id: self.transaction,
+            recipient: self.recipient.id.clone(),
+            agreement: self.agreement.id.clone(),
+            at_ms: self.clock.now_ms(),
+            difference: held.difference.clone(),
+            hash: held.baseline.hash(),
+            decision: Decision::Open,
+        };
+        let mut leaf = self.leaf(LeafKind::Hold);
+        leaf.refuse(Reason::Held);
+        ledger.hold(&self.school.brin, leaf, hold)?;
+        let written = held.baseline.write(&self.places.held);
+        written.map_err(|error| disclosure::Error::Write(error.kind()).into())
     }
 
     /// The agreement it is under.
@@ -255,6 +327,7 @@ impl Delivery {
             expected: self.expected,
             records: self.limits.records,
             rights: &self.rights,
+            fresh: self.fresh_from.map(|from| from..=self.clock.today().tomorrow().unwrap_or(Date::MAX)),
         }
     }
 

@@ -12,9 +12,10 @@ use std::io::{self, Read, Write};
 use crate::{
     decode::{self, Charset, DecodeError, decode},
     delivery::Delivery,
-    disclosure::{self, Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus, RowOutcome, Subject},
+    disclosure::{self, Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Row, RowOutcome, Subject},
     egress::Egress,
     minimise::{self, Chunk, Minimiser, Outlet, Refusal, Summary},
+    plausibility::{Baseline, Difference, Judge},
     policy::rules::{Reason, Verdicts},
 };
 
@@ -32,8 +33,8 @@ pub fn disclose<R: Read, W: Write>(
     receiver: W,
 ) -> Result<Disclosed<W>, Error> {
     let Attempt { left, ended } = attempt(delivery, log, source, charset, receiver);
-    let Disclosed { summary, receiver: (), chunks, bytes } = left;
-    Ok(Disclosed { summary, receiver: ended?, chunks, bytes })
+    let Disclosed { summary, receiver: (), chunks, bytes, baseline } = left;
+    Ok(Disclosed { summary, receiver: ended?, chunks, bytes, baseline })
 }
 
 /// As [`disclose`]; tells what left also where it was not all.
@@ -44,16 +45,19 @@ pub fn attempt<R: Read, W: Write>(
     charset: Option<Charset>,
     receiver: W,
 ) -> Attempt<W> {
-    let recorder = Recorder { open: Open::new(log, delivery), egress: Egress::new(receiver) };
+    let waiting = Waiting { judge: delivery.judge(), chunks: Vec::new(), bytes: 0 };
+    let recorder = Recorder { open: Open::new(log, delivery), egress: Egress::new(receiver), waiting };
     // Policy, pseudonym and encode: tokens in, chunks of what may leave out.
     let mut minimiser = Minimiser::new(delivery.scope(), recorder);
     let done = decode(source, charset, delivery.limits(), &mut minimiser)
         .map_err(Error::from)
         .and_then(|()| Ok(minimiser.finish()?));
-    let (mut summary, Recorder { open, egress }) = minimiser.into_parts();
+    let (mut summary, Recorder { open, egress, waiting }) = minimiser.into_parts();
     let (chunks, bytes) = (open.chunks, open.bytes);
+    let mut baseline = None;
     let ended = match done {
         Ok(()) => {
+            baseline = waiting.judge.and_then(Judge::into_baseline);
             open.all_left();
             Ok(egress.into_receiver())
         }
@@ -69,7 +73,7 @@ pub fn attempt<R: Read, W: Write>(
             Err(error)
         }
     };
-    Attempt { left: Disclosed { summary, receiver: (), chunks, bytes }, ended }
+    Attempt { left: Disclosed { summary, receiver: (), chunks, bytes, baseline }, ended }
 }
 
 /// A delivery under way. Dropped after something has left and before all has, which a panic in a stage does too, it
@@ -116,16 +120,58 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Puts each chunk on record, and only then lets it out.
+/// Puts each chunk on record, and only then lets it out. Where there is a delivery before to hold this one against,
+/// chunks wait until it has been judged: as long as they are not too many.
 struct Recorder<'d, W> {
     open: Open<'d>,
     egress: Egress<W>,
+    waiting: Waiting,
+}
+
+/// Chunks that wait for the judge.
+struct Waiting {
+    judge: Option<Judge>,
+    chunks: Vec<Chunk>,
+    bytes: usize,
+}
+
+impl Waiting {
+    /// Says that the delivery is held. What it came to is kept for whoever decides.
+    fn hold(&mut self, difference: Difference) -> Error {
+        self.chunks.clear();
+        match self.judge.take().and_then(Judge::into_baseline) {
+            Some(baseline) => Error::Held(Box::new(Held { difference, baseline })),
+            // Of a delivery without pupils there is nothing to keep; it is refused all the same.
+            None => Error::Empty,
+        }
+    }
 }
 
 impl<W: Write> Outlet for Recorder<'_, W> {
     type Error = Error;
 
     fn chunk(&mut self, chunk: Chunk) -> Result<(), Error> {
+        let Waiting { judge, chunks, bytes } = &mut self.waiting;
+        if let Some(judge) = judge {
+            judge.see(&chunk.rows);
+        }
+        let last = chunk.last;
+        *bytes += chunk.document.len() + chunk.rows.len() * Row::SIZE;
+        chunks.push(chunk);
+        let compares = judge.as_ref().is_some_and(Judge::compares);
+        if compares && !last && *bytes <= self.open.delivery.held_bytes() {
+            return Ok(());
+        }
+        if let Some(difference) = judge.as_ref().and_then(|judge| judge.judge(last)) {
+            return Err(self.waiting.hold(difference));
+        }
+        self.waiting.bytes = 0;
+        std::mem::take(&mut self.waiting.chunks).into_iter().try_for_each(|chunk| self.let_out(chunk))
+    }
+}
+
+impl<W: Write> Recorder<'_, W> {
+    fn let_out(&mut self, chunk: Chunk) -> Result<(), Error> {
         let Open { log, delivery, .. } = self.open;
         let mut leaf = delivery.leaf(LeafKind::Disclosure);
         leaf.chunk = self.open.chunks;
@@ -165,6 +211,17 @@ pub struct Disclosed<W> {
     pub chunks: u32,
     /// Bytes that left.
     pub bytes: u64,
+    /// What the next delivery is held against, once this one is known to have arrived.
+    pub baseline: Option<Baseline>,
+}
+
+/// A delivery that differs too much from the one before.
+#[derive(Debug)]
+pub struct Held {
+    /// How.
+    pub difference: Difference,
+    /// What it came to.
+    pub baseline: Baseline,
 }
 
 /// What ended a disclosure. None holds anything of the document.
@@ -174,6 +231,15 @@ pub enum Error {
     /// The document is not as it should be.
     #[error(transparent)]
     Decode(DecodeError),
+    /// It has no pupils, and the delivery before had.
+    #[error("there are no pupils in it, and there were in the delivery before; look at the export")]
+    Empty,
+    /// It differs too much from the delivery before.
+    #[error(
+        "it differs too much from the delivery before: {} of {} pupils gone, {} of {} new or different; decide on it with `sluis holds`",
+        .0.difference.gone, .0.difference.before, .0.difference.changed, .0.difference.now
+    )]
+    Held(Box<Held>),
     /// It could not be put on record.
     #[error("the disclosure could not be put on record: {0}")]
     Log(disclosure::Error),
@@ -191,9 +257,11 @@ impl Error {
         match self {
             Self::Decode(error) if matches!(error.kind, decode::Kind::Io(_)) => None,
             Self::Decode(_) => Some(Reason::DocumentInvalid),
+            Self::Empty | Self::Held(_) => Some(Reason::Held),
             Self::Log(_) | Self::Receiver(_) | Self::Refused(Refusal::Fault(_)) => None,
             Self::Refused(Refusal::Nothing) => Some(Reason::Nothing),
             Self::Refused(Refusal::SchoolMissing) => Some(Reason::SchoolMissing),
+            Self::Refused(Refusal::Stale) => Some(Reason::DocumentStale),
             Self::Refused(Refusal::SchoolOther) => Some(Reason::SchoolOther),
             Self::Refused(_) => Some(Reason::DocumentInvalid),
         }
@@ -201,7 +269,14 @@ impl Error {
 
     /// Whether it was policy that refused, not a fault of the document or of a machine.
     pub fn is_by_policy(&self) -> bool {
-        matches!(self, Self::Refused(Refusal::Nothing | Refusal::SchoolMissing | Refusal::SchoolOther))
+        matches!(
+            self,
+            Self::Empty
+                | Self::Held(_)
+                | Self::Refused(
+                    Refusal::Nothing | Refusal::SchoolMissing | Refusal::SchoolOther | Refusal::Stale
+                )
+        )
     }
 }
 

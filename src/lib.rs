@@ -79,6 +79,7 @@ pub mod fault;
 pub mod keys;
 pub mod metrics;
 pub mod party;
+pub mod plausibility;
 pub mod problem;
 pub mod problem_details;
 pub mod record;

@@ -68,6 +68,8 @@ pub struct Metrics {
     connection_refusals: IntCounterVec,
     /// Requests about a school that is not in the configuration.
     pub school_unknown: IntCounter,
+    /// Parts that a feed never held before.
+    pub drift: IntCounter,
     /// Connections open.
     pub connections: IntGauge,
     /// Bytes of answers and results handed over.
@@ -111,6 +113,8 @@ impl Metrics {
             "Requests about a school that is not in the configuration",
         )?;
         registry.register(Box::new(school_unknown.clone()))?;
+        let drift = IntCounter::new("sluis_drift_total", "Parts that a feed never held before")?;
+        registry.register(Box::new(drift.clone()))?;
         let buckets = prometheus::exponential_buckets(0.001, 2.5, 12)?;
         let options =
             HistogramOpts::new("sluis_exchange_seconds", "From request to outcome, successful or not");
@@ -151,6 +155,7 @@ impl Metrics {
             )?,
             connections: gauge("sluis_connections", "Connections open")?,
             bytes_out,
+            drift,
             school_unknown,
             exchange_seconds,
             reload_success: gauge(

@@ -10,7 +10,9 @@ mod events;
 mod person;
 mod rule;
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt, ops::RangeInclusive};
+
+use jiff::civil::Date;
 
 pub use events::{Event, Events};
 use person::Pending;
@@ -72,6 +74,8 @@ pub struct Scope<'a> {
     pub records: u64,
     /// Who is kept out, though the agreement covers persons like them.
     pub rights: &'a dyn KeepOut,
+    /// The days on which a document may have been made that says when it was; none: any.
+    pub fresh: Option<RangeInclusive<Date>>,
 }
 
 /// Knows of objections, restrictions and consents.
@@ -135,6 +139,8 @@ pub enum Refusal {
     SchooljaarMissing,
     /// Two feeds in one document.
     SecondFeed,
+    /// The document was made too long ago, or is of a day to come.
+    Stale,
 }
 
 impl fmt::Display for Refusal {
@@ -155,6 +161,9 @@ impl fmt::Display for Refusal {
                 "the document does not say its schooljaar (as in 2026-2027), and has no peildatum or aanmaakdatum that tells"
             }
             Self::SecondFeed => "two feeds in one document",
+            Self::Stale => {
+                "the document was made longer ago than integrity.max_age_days, or on a day to come; export it anew"
+            }
         })
     }
 }
@@ -195,8 +204,23 @@ pub struct Summary {
     pub fields_neutralised: Vec<u64>,
     /// What was noticed.
     pub events: Events,
+    /// The feed.
+    pub feed: Option<FeedId>,
+    /// Places in which something stands that the catalogue does not know.
+    pub unknown_in: BTreeSet<NodeId>,
     /// Whether the document said there is no data, or no change.
     pub empty: bool,
+}
+
+impl Summary {
+    /// What the document held: fields by name, and what the catalogue does not know by the place it stands in.
+    pub fn parts(&self) -> BTreeSet<String> {
+        let catalogue = catalogue();
+        let present = |field: usize| self.fields_released[field] + self.fields_withheld[field] > 0;
+        let fields = catalogue.fields().iter().filter(|field| present(field.id.index()));
+        let unknown = self.unknown_in.iter().map(|&place| format!("{}/*", catalogue.tree().path(place)));
+        fields.map(|field| field.name.clone()).chain(unknown).collect()
+    }
 }
 
 /// Turns the tokens of one document into chunks.
@@ -357,6 +381,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         if self.feed.replace(feed).is_some() || self.marker.is_some() {
             return Err(Refusal::SecondFeed);
         }
+        self.summary.feed = Some(feed);
         let carries_school = self
             .catalogue
             .feed(feed)
@@ -423,6 +448,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
 
     fn accept_school(&mut self, record: Record) -> Result<(), Refusal> {
         self.check_school(&record)?;
+        self.check_age(&record)?;
         if self.school.is_some() || self.opened {
             self.summary.events.count(Event::DuplicateElement, 1);
             self.note_withheld(&record);
@@ -452,6 +478,14 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             return Err(Refusal::SchoolMissing);
         };
         if right { Ok(()) } else { Err(Refusal::SchoolOther) }
+    }
+
+    /// Whether the document was made on one of the days it may be of. One that does not say when passes.
+    fn check_age(&self, record: &Record) -> Result<(), Refusal> {
+        let Some(fresh) = &self.scope.fresh else { return Ok(()) };
+        let made = record.values(self.catalogue.field_named("school.aanmaakdatum"));
+        let mut days = made.map(|made| made.get(..10).and_then(|day| day.parse::<Date>().ok()));
+        if days.all(|day| day.is_some_and(|day| fresh.contains(&day))) { Ok(()) } else { Err(Refusal::Stale) }
     }
 
     /// The school with the school year that the standard insists on: the document's own, or that of its dates.
@@ -664,6 +698,9 @@ impl<O: Outlet> Sink for Minimiser<'_, O> {
     type Error = Error<O::Error>;
 
     fn token(&mut self, token: Token<'_>) -> Result<(), Self::Error> {
+        if let Token::Unknown(place) = token {
+            self.summary.unknown_in.insert(place);
+        }
         if let Some(record) = &mut self.current {
             if record.take(&token) {
                 let record = self.current.take().expect("it was just there");

@@ -6,10 +6,12 @@
 //! while they run, so that what is entered holds from the next person on.
 
 mod approval;
+mod drift;
+mod hold;
 mod rights;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,6 +20,7 @@ use std::{
 use arc_swap::ArcSwap;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     config::Config,
@@ -25,6 +28,8 @@ use crate::{
 };
 
 pub use approval::{Activated, Approval, ApprovalError};
+pub use drift::Drift;
+pub use hold::{Because, Decision, Hold, HoldError};
 pub use rights::{DecidedBy, HexHandle, Right, RightError, RightKind, Rights, Scope, Untraceable};
 
 /// All that stands for one school.
@@ -39,6 +44,15 @@ pub struct Standing {
     /// Versions of agreements in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     agreements: Vec<Activated>,
+    /// Deliveries that are or were held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    holds: Vec<Hold>,
+    /// What feeds were seen to hold.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    seen: drift::Seen,
+    /// What they began to hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    drift: Vec<Drift>,
     #[serde(skip)]
     index: rights::Index,
 }
@@ -53,6 +67,9 @@ pub enum Error {
     /// An agreement cannot be put in force.
     #[error("{0}")]
     Approval(#[from] ApprovalError),
+    /// Nothing can be decided on a hold.
+    #[error("{0}")]
+    Hold(#[from] HoldError),
     /// An entry cannot be made or lifted.
     #[error("{0}")]
     Right(#[from] RightError),
@@ -163,6 +180,47 @@ impl Ledger {
         log.stand(brin, &standing.seal()?, leaf)?;
         register.store(Arc::new(standing));
         Ok(done)
+    }
+
+    /// Holds a delivery, unless the same is held already. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on record.
+    pub fn hold(&self, brin: &str, leaf: Leaf, hold: Hold) -> Result<(), Error> {
+        if self.school(brin)?.load().knows_hold(&hold.recipient, &hold.hash) {
+            return Ok(());
+        }
+        self.change(brin, leaf, |standing| {
+            standing.hold(hold);
+            Ok(())
+        })
+    }
+
+    /// Notes what a feed of a school holds, and gives what it never held before. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on record; then it will be noted with the next.
+    pub fn note_feed(
+        &self,
+        brin: &str,
+        mut leaf: Leaf,
+        feed: &str,
+        parts: &BTreeSet<String>,
+    ) -> Result<Vec<String>, Error> {
+        let register = self.school(brin)?;
+        if register.load().knows(feed, parts) {
+            return Ok(Vec::new());
+        }
+        let new: Vec<String> = register.load().unseen(feed, parts).into_iter().cloned().collect();
+        leaf.released = new.len() as u64;
+        let (at_ms, reference) = (leaf.start_ms, Uuid::from_bytes(leaf.transaction));
+        self.change(brin, leaf, |standing| {
+            standing.note_feed(feed, parts, at_ms, reference);
+            Ok(())
+        })?;
+        Ok(new)
     }
 
     /// Reads what stands for each school of a configuration, so that whatever is damaged shows at once.

@@ -7,7 +7,7 @@ use super::{Catalogue, FeedId, FieldId, RecordId};
 use crate::pseudonym::KeyKind;
 
 /// A place in the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(crate) u16);
 
 impl NodeId {
@@ -125,6 +125,24 @@ impl Tree {
     /// One place.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.index()]
+    }
+
+    /// The elements that lead to a place from the section it is in, with `/` between them.
+    pub fn path(&self, id: NodeId) -> String {
+        let mut names = Vec::new();
+        let mut place = Some(id);
+        while let Some(id) = place {
+            let node = self.node(id);
+            match node.role {
+                Role::Field | Role::Group | Role::Record(_) | Role::Section(_) => names.push(&*node.name),
+                _ if names.is_empty() => names.push(&*node.name),
+                _ => break,
+            }
+            let parent = self.nodes.iter().position(|node| node.children.contains(&id));
+            place = parent.and_then(|parent| u16::try_from(parent).ok()).map(NodeId);
+        }
+        names.reverse();
+        names.join("/")
     }
 
     /// All places, by id.

@@ -24,7 +24,7 @@ impl Access {
         match Log::open(config.log_site(), Arc::clone(clock)) {
             Ok(log) => {
                 let ledger = Arc::new(Ledger::of(log.clone()));
-                Ok(Self::Own(Desk { log, ledger, clock: Arc::clone(clock) }))
+                Ok(Self::Own(Desk { data: config.data.clone(), log, ledger, clock: Arc::clone(clock) }))
             }
             Err(disclosure::Error::Locked) => Ok(Self::Other(config.data.clone())),
             Err(error) => {

@@ -153,7 +153,7 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
     // What stands may have changed since; from now on nobody else changes it.
     let ledger = Arc::new(Ledger::of(log.clone()));
     let delivery = Delivery::decide(&config, &ledger, &asked, clock).map_err(refused)?;
-    let desk = Desk { log: log.clone(), ledger, clock: Arc::clone(clock) };
+    let desk = Desk { data: config.data.clone(), log: log.clone(), ledger, clock: Arc::clone(clock) };
     desk.activate_all(std::slice::from_ref(delivery.shared_agreement())).map_err(|error| {
         eprintln!("{}: {error}; nothing has left", config.data.display());
         ExitCode::from(FAILED)
@@ -174,12 +174,18 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
             return Err(ExitCode::from(status));
         }
         Err(error) => {
+            if let Error::Held(held) = &error
+                && let Err(error) = delivery.hold(&desk.ledger, held)
+            {
+                eprintln!("{}: {error}; that it is held is not on record", config.data.display());
+            }
             eprintln!("{}: {error}{}; nothing more has left", feed.name(), mend(&error));
             return Err(ExitCode::from(status(&error)));
         }
     };
     let whole = disclosed.receiver.finish();
     let ended = delivery.ended(&log, &disclosed, whole.is_ok(), 0);
+    let new = delivery.note_feed(&desk.ledger, &disclosed.summary);
     log.close();
     if let Err(error) = whole {
         eprintln!("the output could not be completed ({})", error.kind());
@@ -187,7 +193,20 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
     }
     ended.map_err(|error| log_failed(&error))?;
     summarise(&disclosed.summary);
-    Ok(())
+    match new {
+        Ok(parts) => {
+            for part in parts {
+                eprintln!(
+                    "  {part}: the feed never held this before; withheld, unless the agreement names it"
+                );
+            }
+            Ok(())
+        }
+        Err(error) => {
+            eprintln!("{}: {error}; what is new in the feed is not on record", config.data.display());
+            Err(ExitCode::from(FAILED))
+        }
+    }
 }
 
 /// Says why there is no delivery, and gives the status to end with.
@@ -201,7 +220,7 @@ pub(super) fn status(error: &Error) -> u8 {
     match error {
         error if error.is_by_policy() => REFUSED,
         Error::Decode(_) | Error::Refused(Refusal::NotAFeed | Refusal::SecondFeed) => USAGE,
-        Error::Log(_) | Error::Receiver(_) | Error::Refused(_) => FAILED,
+        Error::Empty | Error::Held(_) | Error::Log(_) | Error::Receiver(_) | Error::Refused(_) => FAILED,
     }
 }
 

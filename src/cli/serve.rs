@@ -65,7 +65,12 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         .map_err(|error| fail(format!("{}: {error}", config.data.display())))?;
     let ledger = Arc::new(Ledger::of(log.clone()));
     ledger.check(&config).map_err(|error| fail(format!("{}: {error}", config.data.display())))?;
-    let desk = || Desk { log: log.clone(), ledger: Arc::clone(&ledger), clock: Arc::clone(clock) };
+    let desk = || Desk {
+        data: config.data.clone(),
+        log: log.clone(),
+        ledger: Arc::clone(&ledger),
+        clock: Arc::clone(clock),
+    };
     // Commands beside this process ask it for what only the holder of the log can do.
     let control = Control::open(&config.data, desk());
     if let Err(error) = &control {
@@ -179,7 +184,12 @@ fn put_on_record(desk: &Desk, epochs: Vec<Leaf>, agreements: &[Arc<Agreement>]) 
 
 impl Parts {
     fn desk(&self, clock: &Arc<dyn Clock>) -> Desk {
-        Desk { log: self.log.clone(), ledger: Arc::clone(&self.ledger), clock: Arc::clone(clock) }
+        Desk {
+            data: self.started.data.clone(),
+            log: self.log.clone(),
+            ledger: Arc::clone(&self.ledger),
+            clock: Arc::clone(clock),
+        }
     }
 
     async fn serve(

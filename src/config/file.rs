@@ -15,12 +15,13 @@ use serde::Deserialize;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use super::{Authorisation, Config, Gateway, Las, Limits, Recipient, School};
+use super::{Authorisation, Config, Gateway, Integrity, Las, Limits, Recipient, School};
 use crate::{
     clock::{Clock, amsterdam},
     disclosure::Retention,
     keys::{IdentitySource, KeyRing, check_private, is_brin},
     party::CertificateMatch,
+    plausibility::Thresholds,
     policy::agreement::Agreements,
     problem::{Lines, Problem, toml_problem},
     tls,
@@ -39,6 +40,8 @@ struct File {
     log: FileLog,
     #[serde(default)]
     retention: FileRetention,
+    #[serde(default)]
+    integrity: FileIntegrity,
     #[serde(default)]
     pseudonym: FilePseudonym,
     #[serde(default)]
@@ -77,6 +80,16 @@ struct FileRetention {
     detail_days: Option<Spanned<u16>>,
     rollup_days: Option<Spanned<u16>>,
     leaf_days: Option<Spanned<u16>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct FileIntegrity {
+    changed_percent: Option<Spanned<u32>>,
+    gone_percent: Option<Spanned<u32>>,
+    fill_points: Option<Spanned<u32>>,
+    from_pupils: Option<Spanned<u32>>,
+    max_age_days: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -166,6 +179,7 @@ limits! {
     request_bytes = 16_777_216, 65_536, 268_435_456;
     records = 2_000_000, 1, 100_000_000;
     record_bytes = 1_048_576, 16_384, 268_435_456;
+    held_bytes = 524_288, 4096, 268_435_456;
     exchanges = 256, 1, 65_536;
     connections = 1024, 1, 65_536;
     connections_per_certificate = 64, 1, 65_536;
@@ -193,6 +207,7 @@ impl CheckedLimits {
             request_bytes: small(self.request_bytes),
             records: self.records,
             record_bytes: small(self.record_bytes),
+            held_bytes: small(self.held_bytes),
             exchanges: small(self.exchanges),
             connections: small(self.connections),
             connections_per_certificate: small(self.connections_per_certificate),
@@ -271,6 +286,7 @@ impl Check<'_> {
         let authority = self.authority(&file.pseudonym);
         let origin = self.origin(&file.log, &authority);
         let retention = self.retention(&file.retention);
+        let integrity = self.integrity(&file.integrity);
         let mut seen = HashSet::new();
         for listen in [
             file.gateway.as_ref().map(|gateway| &gateway.listen),
@@ -321,6 +337,7 @@ impl Check<'_> {
             origin,
             checkpoint_copy: self.base.join(file.log.copy.unwrap_or_else(|| file.keys.join("checkpoint"))),
             retention,
+            integrity,
             limits,
             schools,
             recipients,
@@ -380,6 +397,32 @@ impl Check<'_> {
             self.wrong(given.span(), what, "choose retention.leaf_days no less than retention.detail_days");
         }
         Retention { detail_days, rollup_days, leaf_days }
+    }
+
+    fn integrity(&mut self, integrity: &FileIntegrity) -> Integrity {
+        let default = Thresholds::default();
+        let mut number = |given: &Option<Spanned<u32>>, key: &str, low: u32, high: u32| {
+            let given = given.as_ref()?;
+            if !(low..=high).contains(given.get_ref()) {
+                let what = format!("integrity.{key} is out of range");
+                self.wrong(given.span(), what, format!("choose from {low} to {high}"));
+                return None;
+            }
+            Some(*given.get_ref())
+        };
+        let small = |number: Option<u32>| number.and_then(|number| u8::try_from(number).ok());
+        let changed_percent = small(number(&integrity.changed_percent, "changed_percent", 1, 100));
+        let gone_percent = small(number(&integrity.gone_percent, "gone_percent", 1, 100));
+        let fill_points = small(number(&integrity.fill_points, "fill_points", 1, 100));
+        let from_pupils = number(&integrity.from_pupils, "from_pupils", 1, 20_000);
+        let max_age_days = number(&integrity.max_age_days, "max_age_days", 1, 3660);
+        let thresholds = Thresholds {
+            changed_percent: changed_percent.unwrap_or(default.changed_percent),
+            gone_percent: gone_percent.unwrap_or(default.gone_percent),
+            fill_points: fill_points.unwrap_or(default.fill_points),
+            from_pupils: from_pupils.unwrap_or(default.from_pupils),
+        };
+        Integrity { thresholds, max_age_days: max_age_days.and_then(|days| u16::try_from(days).ok()) }
     }
 
     fn gateway(&mut self, gateway: &FileGateway) -> Option<Gateway> {

@@ -341,6 +341,15 @@ impl Retainer {
                 Err(error) => drop(failed.get_or_insert(error)),
             }
         }
+        for brin in self.storage.list("baseline").map_err(Error::Open)? {
+            // Nothing was delivered for as long as rows are kept.
+            let unused = days_of(self.storage.as_ref(), &brin)?.is_empty() && today > unsealed;
+            if unused && self.storage.list(&format!("rollup/{brin}")).is_ok_and(|months| !months.is_empty()) {
+                self.storage
+                    .remove(&format!("baseline/{brin}"))
+                    .map_err(|error| Error::Write(error.kind()))?;
+            }
+        }
         if let Some((from, days)) = self.retention.leaves_from(today) {
             match self.prune(from, days) {
                 Ok(leaves) => done.leaves += leaves,
@@ -554,6 +563,8 @@ impl Retainer {
         }
         let school = School::read(storage, brin)?;
         erased.summaries = self.remove(school, &|handle, _| handles.contains(handle))?;
+        // What the next delivery is compared with has handles too. Without it that one is a first.
+        storage.remove(&format!("baseline/{brin}")).map_err(|error| Error::Write(error.kind()))?;
         // No file has any more; whatever is found now is in the write-ahead log.
         let reader = self.reader()?;
         for handle in handles {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Gateway,
-    account::Account,
+    account::{Account, Books},
     ask::las_request,
     fault::{self, Stop, UNAVAILABLE, fault, internal},
     permit::Permitted,
@@ -16,10 +16,11 @@ use super::{
 };
 use crate::{
     bridge::{self, AnswerBody, Body, BodyReader, BodyWriter, Patience},
-    exchange::{Attempt, attempt},
+    exchange::{Attempt, Error, attempt},
     fault::FaultCode,
     las::{LasAnswer, LasError},
     stack::cleared,
+    standing,
 };
 
 impl Gateway {
@@ -58,6 +59,7 @@ impl Gateway {
         let (started, head) = oneshot::channel();
         let receiver = Receiver { writer, begin: Some((started, answer)) };
         let account = Arc::clone(account);
+        let ledger = Arc::clone(&self.ledger);
         // The stages read and write like files, so they have a thread of their own.
         let work = self.tasks.spawn_blocking(move || {
             let _entered = account.span.enter();
@@ -67,9 +69,15 @@ impl Gateway {
             books.metrics.disclosed(&left.summary, left.bytes);
             let receiver = ended.inspect_err(|error| {
                 fault::say(error, left.chunks, left.bytes);
+                if let Error::Held(held) = error
+                    && let Err(error) = delivery.hold(&ledger, held)
+                {
+                    tracing::warn!(reason = %error, "that the delivery is held could not be put on record");
+                }
             })?;
             let whole = receiver.writer.finish();
             let ended = delivery.ended(&books.log, &left, whole, 200);
+            say_drift(books, delivery.note_feed(&ledger, &left.summary));
             if !whole {
                 tracing::warn!(left.chunks, left.bytes, "the supplier did not take the whole answer");
             } else if ended.is_ok() {
@@ -85,6 +93,19 @@ impl Gateway {
             Ok(Err(error)) => fault::of_disclosure(&error),
             Ok(Ok(())) | Err(_) => internal(),
         })
+    }
+}
+
+/// Says what a feed holds that it never held before; whatever it is, it was withheld.
+fn say_drift(books: &Books, new: Result<Vec<String>, standing::Error>) {
+    match new {
+        Ok(parts) => {
+            for part in parts {
+                books.metrics.drift.inc();
+                tracing::warn!(part, "the feed holds something that it never held before; it is withheld");
+            }
+        }
+        Err(error) => tracing::warn!(reason = %error, "what the feed holds could not be put on record"),
     }
 }
 

@@ -87,6 +87,7 @@ impl Bench {
             expected: None,
             records: self.limits.records,
             rights: &Nobody,
+            fresh: None,
         };
         let mut minimiser = Minimiser::new(scope, Collect::default());
         decode(source, charset, &self.limits, &mut minimiser)?;

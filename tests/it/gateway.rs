@@ -30,7 +30,7 @@ pub(crate) struct FakeLas {
 }
 
 impl FakeLas {
-    fn new(mut answer: Answer) -> Self {
+    pub(crate) fn new(mut answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));

@@ -8,9 +8,11 @@ mod certs; // a recipient is known by its name, OIN or thumbprint
 mod commands; // init, check, minimise, preview, keys, log verify
 mod crash; // kill -9 under load
 mod documents; // golden documents, spellings, chunkings
+mod drift; // what a feed never held before is said once
 mod endings; // suppliers that hang up or do not read, LASes that drip, disks that are full
 mod epochs; // which keys were in force is on record, once
 mod gateway; // the real binary, mutual TLS, a pupil administration that misbehaves
+mod holds; // what differs too much waits for a decision
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
 mod memory; // neither a core dump nor the memory of a process at rest holds what was planted
