@@ -8,12 +8,15 @@
 //! Deliberately absent: words for people, which are the commands' business; and the log for writing: that a reading is
 //! on record, before anything is read, is up to whoever calls ([`Reading`]).
 
+mod breach;
 mod correction;
 pub mod evidence;
 pub mod export;
 mod leak;
+mod now;
 mod parties;
 mod person;
+pub mod portable;
 mod reading;
 mod received;
 mod subject;
@@ -24,10 +27,13 @@ use jiff::civil::Date;
 
 use crate::{config::Config, disclosure::Reader};
 
+pub use breach::{Breach, BreachField, BreachSchool};
 pub use correction::{Holder, Holds, Worklist};
-pub use leak::{Affected, Leak};
+pub use leak::{Affected, Leak, Listed};
+pub use now::{NoValues, Now, Value};
 pub use parties::{Ended, Fields, Party, SchoolName, Under};
 pub use person::{Delivered, Inzage, Summarised};
+pub use portable::Portable;
 pub use reading::Reading;
 pub use received::{FieldCount, Received, SchoolReceived};
 pub use subject::{Given, Person, Unresolved, Who};

@@ -77,7 +77,7 @@ enum Command {
     Minimise(minimise::Arguments),
     /// Show what would become of each field of a feed file; nothing is disclosed or logged
     Preview(preview::Arguments),
-    /// What the log answers: inzage, leverancier, lek, correctie
+    /// What the log and the agreements answer: inzage, datalek, ontvangers, verwerkingsregister, …
     Report {
         #[command(subcommand)]
         command: report::Command,

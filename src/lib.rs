@@ -23,8 +23,8 @@
 //! - Results travel the other way, from supplier to LAS: [`results`] puts the LAS's own keys back in.
 //! - Numbers and keys of persons are types that cannot be printed ([`pseudonym::Bsn`], [`pseudonym::PupilKey`]).
 //!
-//! [`gateway`] answers `POST /uwlr` with all this, [`answers`] tells from the log what went where, and [`cli`] holds the
-//! commands. Below the path stand what it asks of the world ([`clock`], [`keys`], [`disclosure::storage`], [`las`]), and
+//! [`gateway`] answers `POST /uwlr` with all this, [`answers`] tells from the log what went where, [`register`] from the
+//! agreements what may, and [`cli`] holds the commands. Below the path stand what it asks of the world ([`clock`], [`keys`], [`disclosure::storage`], [`las`]), and
 //! the words the stages share ([`token`], [`record`], [`party`]).
 //!
 //! # Words
@@ -83,6 +83,7 @@ pub mod plausibility;
 pub mod problem;
 pub mod problem_details;
 pub mod record;
+pub mod register;
 pub mod shutdown;
 mod stack;
 pub mod standing;

@@ -1,22 +1,19 @@
 //! Who must be told that something about a person was corrected (AVG art. 19).
 
-use std::{
-    collections::BTreeMap, convert::Infallible, fs::File, io, ops::RangeInclusive, path::Path, sync::Arc,
-};
+use std::{collections::BTreeMap, convert::Infallible, io, ops::RangeInclusive, path::Path, sync::Arc};
 
 use jiff::civil::Date;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{ALWAYS, Answers, Ended, Fields, Party, Person, SchoolName, Under, person::outcome_of};
+use super::{ALWAYS, Answers, Ended, Fields, Party, Person, SchoolName, Under, now, person::outcome_of};
 use crate::{
     clock::Clock,
     config::{Recipient, School},
-    decode::decode,
     delivery::{Asked, Delivery},
     disclosure::{Leaf, Position, Row, RowOutcome, rowfile::Handle},
     keys::Purpose,
-    minimise::{Chunk, Minimiser, Outlet, Scope},
+    minimise::{Chunk, Outlet, Scope},
     pseudonym::LogKeys,
     standing::Ledger,
 };
@@ -181,11 +178,8 @@ impl Answers<'_> {
         let pseudonyms = delivery.pseudonyms().iter().find(|known| known.epoch() == epoch).ok_or(())?;
         let scope = Scope { log_keys: &log_keys, pseudonyms, ..delivery.scope() };
         let handles: Vec<Handle> = person.distinct().into_iter().collect();
-        let mut minimiser = Minimiser::new(scope, Only { handles, found: None });
-        let file = File::open(feed).map_err(|_| ())?;
-        decode(file, None, delivery.limits(), &mut minimiser).map_err(|_| ())?;
-        minimiser.finish().map_err(|_| ())?;
-        Ok(minimiser.into_parts().1.found)
+        let only = now::run(scope, delivery.limits(), feed, Only { handles, found: None });
+        only.map(|only| only.found).map_err(drop)
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Answers;
 use crate::{
     catalogue::{Field, UNKNOWN_BIT, catalogue},
-    disclosure::{Leaf, OutcomeStatus, Subject},
+    disclosure::{Leaf, OutcomeStatus, Subject, rollup::About},
     policy::agreement::Agreement,
 };
 
@@ -64,6 +64,17 @@ pub enum Ended {
     Unknown,
 }
 
+impl Ended {
+    /// The word for it in exports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Sent => "sent",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl From<Option<OutcomeStatus>> for Ended {
     fn from(status: Option<OutcomeStatus>) -> Self {
         match status {
@@ -94,6 +105,15 @@ impl Fields {
             _ if leaf.flags & Leaf::INBOUND != 0 => Self::Results,
             Subject::Leerkracht => Self::Leerkracht,
             Subject::Leerling => Self::Leerling,
+        }
+    }
+
+    /// Those that a summary is about.
+    pub(super) fn about(about: About) -> Self {
+        match about {
+            About::Leerkracht => Self::Leerkracht,
+            About::Leerling => Self::Leerling,
+            About::Results => Self::Results,
         }
     }
 
@@ -190,6 +210,12 @@ impl Answers<'_> {
             same.max_by_key(|agreement| agreement.version)
         };
         exact.or_else(same).map(AsRef::as_ref)
+    }
+
+    /// The agreement of a summary, which holds no more than the first bytes of its hash, in hexadecimal.
+    pub fn agreement_summarised(&self, first: &str) -> Option<&Agreement> {
+        let mut all = self.config.agreements.all().iter();
+        all.find(|agreement| hex::encode(agreement.hash).starts_with(first)).map(AsRef::as_ref)
     }
 }
 

@@ -136,11 +136,7 @@ impl Answers<'_> {
     }
 
     fn summarised(&self, row: &RollUpRow) -> Summarised {
-        let fields = match row.about {
-            About::Leerkracht => Fields::Leerkracht,
-            About::Leerling => Fields::Leerling,
-            About::Results => Fields::Results,
-        };
+        let fields = Fields::about(row.about);
         Summarised {
             first: row.first,
             last: row.last,

@@ -20,6 +20,8 @@ pub enum Reading {
     Inzage = 1,
     /// Who is affected by a leak.
     Leak = 3,
+    /// What was sent about a person, as data.
+    Portability = 6,
     /// What a recipient received.
     Received = 2,
 }

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::Path,
     process::ExitCode,
+    sync::Arc,
 };
 
 use uuid::Uuid;
@@ -32,9 +33,9 @@ pub(super) fn run(file: &ConfigFile, clock: &dyn Clock) -> Result<(), ExitCode> 
     for agreement in agreements {
         let shown = agreement.file.display();
         match config.agreements.in_force(&agreement.school, &agreement.recipient, today) {
-            Ok(_) => {
-                let left = today.until(agreement.until).map_or(0, |left| left.get_days());
+            Ok(in_force) if Arc::ptr_eq(in_force, agreement) => {
                 if config.agreements.ends_within(agreement, 60, today) {
+                    let left = today.until(agreement.until).map_or(0, |left| left.get_days());
                     println!("{shown}: note: ends on {}, in {left} days", agreement.until);
                 }
                 let missing = agreement.terms.missing();
@@ -43,13 +44,14 @@ pub(super) fn run(file: &ConfigFile, clock: &dyn Clock) -> Result<(), ExitCode> 
                     println!("{shown}: note: says nothing of {missing}; reports will say that it does not");
                 }
             }
-            Err(NotInForce::Expired) => {
+            Ok(_) | Err(NotInForce::Missing) => {}
+            // Of one that ended, another may be about to begin.
+            Err(NotInForce::Expired | NotInForce::Future) if agreement.until < today => {
                 println!("{shown}: note: ended on {}; nothing is released", agreement.until)
             }
-            Err(NotInForce::Future) => {
+            Err(NotInForce::Expired | NotInForce::Future) => {
                 println!("{shown}: note: begins on {}; until then nothing is released", agreement.from)
             }
-            Err(NotInForce::Missing) => {}
         }
     }
     Ok(())

@@ -1,12 +1,22 @@
-//! `sluis report`: what the log answers, for an FG and for whom it is about. In Dutch: these are read by parents.
+//! `sluis report`: what the log and the agreements answer, for an FG and for whom it is about. In Dutch: these are read by
+//! parents.
 
-mod text;
+mod agreed;
+mod datalek;
+mod document;
+mod html;
+mod inzage;
+mod lists;
+mod page;
+mod plain;
+mod portable;
+mod print;
+mod words;
 
 use std::{io, ops::RangeInclusive, path::PathBuf, process::ExitCode, sync::Arc};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use jiff::civil::Date;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
@@ -15,11 +25,14 @@ use super::{
     who::{WhoArguments, find_school, standard_input, usage},
 };
 use crate::{
-    answers::{ALWAYS, Answers, Reading, evidence::EvidenceError},
+    answers::{ALWAYS, Answers, Now, Reading, evidence::EvidenceError},
     clock::Clock,
     config::{Config, Recipient},
     control::{Answer, Request},
+    register::Register,
+    standing::{self, Ledger},
 };
+use print::{DataFormat, Format};
 
 /// The longest list of pseudonyms that is read.
 const LONGEST_LIST: u64 = 64 * 1024 * 1024;
@@ -32,6 +45,33 @@ pub(super) enum Command {
         who: WhoArguments,
         #[command(flatten)]
         format: Format,
+    },
+    /// What a breach at a recipient is about: how many, which data, since when; for the notices within 24 and 72 hours
+    Datalek {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Id of the recipient
+        #[arg(long, value_name = "ID")]
+        recipient: String,
+        /// BRIN of the school; all when left out
+        #[arg(long, value_name = "BRIN")]
+        school: Option<String>,
+        /// Only what is about the pseudonyms on standard input, one a line; all that was sent when left out
+        #[arg(long)]
+        pseudonyms: bool,
+        #[command(flatten)]
+        period: Period,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// What was sent about a person, as data to take along
+    Dataportabiliteit {
+        #[command(flatten)]
+        who: WhoArguments,
+        #[command(flatten)]
+        period: Period,
+        #[command(flatten)]
+        format: DataFormat,
     },
     /// What went where about a person
     Inzage {
@@ -70,6 +110,24 @@ pub(super) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// The overview of suppliers that a school publishes; reads no log
+    Ontvangers(Agreed),
+    /// The paragraph about suppliers for a school's privacy statement; reads no log
+    Privacyverklaring(Agreed),
+    /// The register of processing, as far as it passes here; reads no log
+    Verwerkingsregister(Agreed),
+}
+
+/// A report that follows from the agreements of a school.
+#[derive(Args)]
+pub(super) struct Agreed {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// BRIN of the school
+    #[arg(long, value_name = "BRIN")]
+    school: String,
+    #[command(flatten)]
+    format: Format,
 }
 
 #[derive(Args)]
@@ -80,19 +138,6 @@ pub(super) struct Period {
     /// Last day
     #[arg(long, value_name = "DATE")]
     until: Option<Date>,
-}
-
-#[derive(Args)]
-pub(super) struct Format {
-    /// Text to read, or JSON for other tools
-    #[arg(long, value_enum, default_value = "text")]
-    format: Form,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
-    Json,
-    Text,
 }
 
 impl Period {
@@ -108,10 +153,17 @@ impl Period {
 
 /// What stands at the head of every report.
 pub(super) struct Head {
-    /// The reading's own transaction, in the log and on the report.
-    reference: Uuid,
-    days: RangeInclusive<Date>,
+    /// The reading's own transaction, in the log and on the report; none: the log was not read.
+    reference: Option<Uuid>,
+    /// What it is about; none: how things stand on the day it was made.
+    days: Option<RangeInclusive<Date>>,
     made: Date,
+}
+
+impl Head {
+    fn read(reference: Uuid, days: RangeInclusive<Date>, clock: &Arc<dyn Clock>) -> Self {
+        Self { reference: Some(reference), days: Some(days), made: clock.today() }
+    }
 }
 
 pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
@@ -124,8 +176,29 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             let person = asked.resolve(&answers, school, who)?;
             let feed = who.feed.as_deref();
             let list = answers.worklist(school, &person, feed, clock).map_err(|error| unreadable(&error))?;
-            let head = Head { reference, days: ALWAYS, made: clock.today() };
-            format.print(&list, &head, || text::worklist(&list, feed.is_some()))
+            let head = Head::read(reference, ALWAYS, clock);
+            format.print(&list, &head, || lists::worklist(&list, feed.is_some()))
+        }
+        Command::Datalek { config, recipient, school, pseudonyms, period, format } => {
+            let days = period.days()?;
+            let config = config.load(clock.as_ref())?;
+            let recipient = find_recipient(&config, recipient)?;
+            let school = school.as_deref().map(|brin| find_school(&config, brin)).transpose()?;
+            let given = pseudonyms.then(|| standard_input(LONGEST_LIST)).transpose()?;
+            let brin = school.map(|school| school.brin.as_str());
+            let reference = on_record(&config, Reading::Leak, brin, Some(&recipient.id), clock)?;
+            let answers = open(&config)?;
+            let given = given.as_ref().map(|given| given.lines());
+            let breach = answers.breach(recipient, school.map(AsRef::as_ref), &days, given);
+            let breach = breach.map_err(|error| unreadable(&error))?;
+            let head = Head::read(reference, days, clock);
+            let told = datalek::Told::new(&breach, &config, &Ledger::reading(&config.data), head.made);
+            let told = told.map_err(|error| unknown(&error))?;
+            format.print(&told, &head, || told.report())
+        }
+        Command::Dataportabiliteit { who, period, format } => {
+            let days = period.days()?;
+            portable(who, days, *format, clock)
         }
         Command::Inzage { who, period, proof, format } => {
             let days = period.days()?;
@@ -136,7 +209,7 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             let person = asked.resolve(&answers, school, who)?;
             let inzage = answers.inzage(&school.brin, &person, &days).map_err(|error| unreadable(&error))?;
             if let Some(folder) = proof {
-                let written = answers.write_evidence(&school.brin, &person, &days, folder, text::README);
+                let written = answers.write_evidence(&school.brin, &person, &days, folder, inzage::README);
                 let manifest = written.map_err(|error| {
                     eprintln!("{error}");
                     ExitCode::from(match error {
@@ -149,8 +222,13 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
                     eprintln!("  {day} is nog niet verzegeld: daarvan is er nog geen bewijs");
                 }
             }
-            let head = Head { reference, days, made: clock.today() };
-            format.print(&inzage, &head, || text::inzage(&answers, &inzage))
+            let head = Head::read(reference, days, clock);
+            let ledger = Ledger::reading(&asked.config.data);
+            let register = Register::of(&asked.config, &ledger, school, head.made);
+            let register = register.map_err(|error| unknown(&error))?;
+            let told = inzage::Told::new(&inzage, &answers, &asked.config, &ledger, &register);
+            let told = told.map_err(|error| unknown(&error))?;
+            format.print(&told, &head, || told.report())
         }
         Command::Lek { config, recipient, school, format } => {
             let config = config.load(clock.as_ref())?;
@@ -162,8 +240,8 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             let answers = open(&config)?;
             let leak = answers.leak(recipient, school.map(AsRef::as_ref), given.lines());
             let leak = leak.map_err(|error| unreadable(&error))?;
-            let head = Head { reference, days: ALWAYS, made: clock.today() };
-            format.print(&leak, &head, || text::leak(&leak))
+            let head = Head::read(reference, ALWAYS, clock);
+            format.print(&leak, &head, || lists::leak(&leak))
         }
         Command::Leverancier { config, recipient, period, format } => {
             let days = period.days()?;
@@ -172,41 +250,62 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             let reference = on_record(&config, Reading::Received, None, Some(&recipient.id), clock)?;
             let answers = open(&config)?;
             let received = answers.received(&recipient.id, &days).map_err(|error| unreadable(&error))?;
-            let head = Head { reference, days, made: clock.today() };
-            format.print(&received, &head, || text::received(&received))
+            let head = Head::read(reference, days, clock);
+            format.print(&received, &head, || lists::received(&received))
         }
+        Command::Ontvangers(asked) => asked.print(clock, |register, _, head| {
+            asked.format.print(&agreed::Public::new(register), head, || agreed::recipients(register))
+        }),
+        Command::Privacyverklaring(asked) => asked.print(clock, |register, _, head| {
+            asked.format.print(&agreed::Public::new(register), head, || agreed::statement(register))
+        }),
+        Command::Verwerkingsregister(asked) => asked.print(clock, |register, config, head| {
+            asked.format.print(register, head, || agreed::register(register, config))
+        }),
     }
 }
 
-impl Format {
-    fn print<T: Serialize>(
+impl Agreed {
+    fn print(
         &self,
-        answer: &T,
-        head: &Head,
-        body: impl FnOnce() -> String,
+        clock: &Arc<dyn Clock>,
+        print: impl FnOnce(&Register<'_>, &Config, &Head) -> Result<(), ExitCode>,
     ) -> Result<(), ExitCode> {
-        if self.format == Form::Text {
-            print!("{}{}", text::head(head), body());
-            return Ok(());
-        }
-        #[derive(Serialize)]
-        struct Document<'a, T> {
-            reference: Uuid,
-            made: Date,
-            from: Option<Date>,
-            until: Option<Date>,
-            report: &'a T,
-        }
-        let document = Document {
-            reference: head.reference,
-            made: head.made,
-            from: Some(*head.days.start()).filter(|from| from != ALWAYS.start()),
-            until: Some(*head.days.end()).filter(|until| until != ALWAYS.end()),
-            report: answer,
-        };
-        println!("{}", serde_json::to_string_pretty(&document).expect("texts, numbers and lists"));
-        Ok(())
+        let config = self.config.load(clock.as_ref())?;
+        let school = find_school(&config, &self.school)?;
+        let head = Head { reference: None, days: None, made: clock.today() };
+        let register = Register::of(&config, &Ledger::reading(&config.data), school, head.made);
+        let register = register.map_err(|error| unknown(&error))?;
+        print(&register, &config, &head)
     }
+}
+
+fn portable(
+    who: &WhoArguments,
+    days: RangeInclusive<Date>,
+    format: DataFormat,
+    clock: &Arc<dyn Clock>,
+) -> Result<(), ExitCode> {
+    let asked = who.read(clock)?;
+    let school = find_school(&asked.config, &who.school)?;
+    let reference = on_record(&asked.config, Reading::Portability, Some(&who.school), None, clock)?;
+    let answers = open(&asked.config)?;
+    let person = asked.resolve(&answers, school, who)?;
+    let inzage = answers.inzage(&school.brin, &person, &days).map_err(|error| unreadable(&error))?;
+    let now = |feed: &PathBuf| {
+        let mut all: Vec<(String, Now)> = Vec::new();
+        for recipient in &asked.config.recipients {
+            let now = answers.now(school, recipient, &person, feed, clock);
+            let now = now.map_err(|error| usage(&error.to_string()))?;
+            all.extend(now.map(|now| (recipient.id.clone(), now)));
+        }
+        Ok::<_, ExitCode>(all)
+    };
+    let now = who.feed.as_ref().map(now).transpose()?;
+    let portable = answers.portable(&inzage, now);
+    let told = portable::Told::new(&portable, who.feed.is_some());
+    let head = Head::read(reference, days, clock);
+    format.print(&told, &head, || told.report(), &|out| portable.write_csv(out))
 }
 
 /// Puts on record that the log is about to be read, and closes it again: where no other process has it, what is read
@@ -227,6 +326,12 @@ pub(super) fn on_record(
         Answer::Done { reference } => Ok(reference),
         Answer::Erased { .. } | Answer::Refused { .. } => Err(ExitCode::from(FAILED)),
     }
+}
+
+/// What stands, such as which agreements are in force, cannot be told.
+fn unknown(error: &standing::Error) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(FAILED)
 }
 
 fn open(config: &Config) -> Result<Answers<'_>, ExitCode> {

@@ -377,17 +377,26 @@ impl Reader {
     ///
     /// When a summary cannot be read.
     pub fn summaries(&self, brin: &str, handle: &Handle) -> io::Result<Vec<RollUpRow>> {
+        let mut found = Vec::new();
+        self.summarised(brin, &mut |month| found.extend_from_slice(month.find(handle)))?;
+        Ok(found)
+    }
+
+    /// Shows what is left of each month of a school whose rows have gone, in order.
+    ///
+    /// # Errors
+    ///
+    /// When a summary cannot be read.
+    pub fn summarised(&self, brin: &str, show: &mut dyn FnMut(&RollUp)) -> io::Result<()> {
         // Between the summary of a month and the end of its rows, both are there: then the rows tell more.
         let with_rows: BTreeSet<Month> = self.sealed_days(brin)?.into_iter().map(Month::of).collect();
-        let mut found = Vec::new();
         for name in self.storage.list(&format!("rollup/{brin}"))? {
             if month_of_roll_up(&name).is_some_and(|month| !with_rows.contains(&month)) {
                 let source = self.storage.open(&format!("rollup/{brin}/{name}"))?;
-                let month = RollUp::read(source).map_err(|_| invalid())?;
-                found.extend_from_slice(month.find(handle));
+                show(&RollUp::read(source).map_err(|_| invalid())?);
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Shows each frame of the write-ahead log, as far as it is whole.

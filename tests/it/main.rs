@@ -18,6 +18,7 @@ mod log; // the disclosure log: tampering, crashes, group commit
 mod memory; // neither a core dump nor the memory of a process at rest holds what was planted
 mod planted; // numbers and a name that are planted, and a search for every form of them
 mod properties; // whatever the agreement and the document: only what is named leaves
+mod reports; // what reports count is what the log exports; a page is no more than a page
 mod results; // results go to the school they are of, whole, or not at all
 mod retention; // what falls due goes, what was asked to go goes, and the log still verifies
 mod rights; // who objects stays out, from the next person on

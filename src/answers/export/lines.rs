@@ -141,7 +141,7 @@ impl Line {
 }
 
 /// An instant as RFC 3339 writes it.
-fn instant(ms: u64) -> String {
+pub(in crate::answers) fn instant(ms: u64) -> String {
     let found = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     found.unwrap_or(Timestamp::MAX).to_string()
 }
@@ -174,11 +174,7 @@ impl Answers<'_> {
             agreement: under.id.unwrap_or(under.sha256),
             version: under.version,
             rows: delivery.then_some(leaf.rows),
-            outcome: outcome_of(leaf).map(|status| match Ended::from(Some(status)) {
-                Ended::Failed => "failed",
-                Ended::Sent => "sent",
-                Ended::Unknown => "unknown",
-            }),
+            outcome: outcome_of(leaf).map(|status| Ended::from(Some(status)).as_str()),
             refusal: (leaf.kind == LeafKind::Withheld).then_some(leaf.status),
             rules: Some(Rule::ALL.map(|rule| (leaf.verdicts.of(rule) as u8).to_string()).concat()),
             reason: (leaf.kind == LeafKind::Withheld)
@@ -215,7 +211,7 @@ impl Answers<'_> {
 /// # Errors
 ///
 /// When it cannot be written.
-pub(super) fn csv_line(cells: &[String], out: &mut dyn Write) -> io::Result<()> {
+pub(in crate::answers) fn csv_line(cells: &[String], out: &mut dyn Write) -> io::Result<()> {
     for (number, cell) in cells.iter().enumerate() {
         if number > 0 {
             out.write_all(b",")?;

@@ -158,7 +158,7 @@ fn a_teacher_is_found_and_is_not_the_pupil_of_the_same_key() {
         (&handle.into(), &false.into(), &2.into())
     );
     let text = home.run_with(&["report", "lek", "--recipient", "noordzee"], token);
-    assert!(text.out.contains("leerkracht") && text.out.contains("Van 1 handles"), "{}", text.out);
+    assert!(text.out.contains("leerkracht") && text.out.contains("Van 1 handle heeft"), "{}", text.out);
 
     let holds = |feed: &str| holds(&home, "key", "100001", TEACHER, feed);
     assert_eq!(holds(&document), "current");

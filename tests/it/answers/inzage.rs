@@ -22,8 +22,9 @@ fn a_person_is_told_what_went_where() {
     assert_no_secrets(&(ran.out.clone() + &ran.err));
     for expected in [
         "Uitgeverij Noordzee",
-        "2 keer, van 2026-09-07 tot en met 2026-09-09",
-        "99DE-noordzee-rekenroute v1: Rekenroute; doel: leermiddelen; grondslag: uitvoering van een overeenkomst",
+        "2 keer, van 7 september 2026 tot en met 9 september 2026",
+        "overeenkomst: 99DE-noordzee-rekenroute v1\n  product: Rekenroute\n  doel: Verstrekken en ter",
+        "grondslag: uitvoering van een overeenkomst",
         "soorten gegevens: Contactgegevens",
         "verstrekt: Sleutel van de leerling in het LAS (als code), ECK iD of pseudoniem, Achternaam",
         "achtergehouden: BSN",
@@ -123,7 +124,7 @@ fn what_is_summarised_still_answers() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
     let after = inzage(&home, "key", "100001", &[]);
-    let span = format!("Uitgeverij Noordzee: 2 keer, van {day} tot en met {}", day.tomorrow().unwrap());
+    let span = format!("Uitgeverij Noordzee: 2 keer, van {} ", day.day());
     for part in ["Eerdere maanden, samengevat", &span, "Roepnaam", "BSN"] {
         assert!(after.code == 0 && after.out.contains(part), "{part} in {}", after.out);
     }

@@ -57,7 +57,7 @@ fn results_are_told_to_whom_they_are_about_and_were_not_received() {
     assert_eq!(told(&home, "key", "100001", &[]), [false, true]);
     assert_eq!(told(&home, "key", "100002", &[]), [false], "Janneke had none");
     let text = inzage(&home, "key", "100001", &[]);
-    let part = "Uitgeverij Noordzee: leerresultaten aan de school\n  1 keer";
+    let part = "Uitgeverij Noordzee: leerresultaten aan de school\n  hoe vaak: 1 keer";
     assert!(text.out.contains(part) && !text.out.contains("Niet volledig"), "{}", text.out);
     assert_no_secrets(&text.out);
 
