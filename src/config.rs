@@ -22,7 +22,7 @@ use crate::{
     keys::{IdentitySource, KeyRing, NO_SCHOOL, Purpose},
     party::{CertificateMatch, PeerCertificate},
     plausibility::Thresholds,
-    policy::agreement::Agreements,
+    policy::agreement::{After, Agreements},
     problem::Problem,
 };
 
@@ -49,6 +49,8 @@ pub struct Config {
     pub checkpoint_copy: PathBuf,
     /// How long the log keeps what it holds of persons.
     pub retention: Retention,
+    /// How long what stands is kept, and what the school keeps itself.
+    pub terms: Terms,
     /// What the integrity of a delivery is judged by.
     pub integrity: Integrity,
     /// Bounds.
@@ -57,6 +59,37 @@ pub struct Config {
     pub schools: Vec<Arc<School>>,
     /// Recipients.
     pub recipients: Vec<Arc<Recipient>>,
+}
+
+/// How long what stands is kept, and what the school keeps itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Objections and consents, in days after they were entered, once the person is in no delivery that is still known:
+    /// 1826, the five years after leaving that schools keep objections.
+    pub rights_days: u16,
+    /// What feeds began to hold, in days: 180, the half year that schools keep logs of the use of ICT.
+    pub drift_days: u16,
+    /// What is for the school itself to let go of, as its own table says. Sluis reports it.
+    pub school: Vec<SchoolTerm>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { rights_days: 1826, drift_days: 180, school: Vec::new() }
+    }
+}
+
+/// A term of the school's own table.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SchoolTerm {
+    /// What is kept, in words.
+    pub what: String,
+    /// Data category of the privacybijsluiter, by its id, where it is about one.
+    pub category: Option<String>,
+    /// So many months,
+    pub months: u16,
+    /// after this.
+    pub after: After,
 }
 
 /// What the integrity of a delivery is judged by.
@@ -299,6 +332,7 @@ mod tests {
             origin: String::new(),
             checkpoint_copy: PathBuf::new(),
             retention: disclosure::Retention::default(),
+            terms: Terms::default(),
             integrity: Integrity::default(),
             limits: Limits::default(),
             schools: vec![

@@ -20,9 +20,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    answers::Reading,
+    answers::{ALWAYS, Reading},
     clock::Clock,
-    disclosure::{self, Leaf, LeafKind, Log},
+    config::{School, Terms},
+    disclosure::{self, Leaf, LeafKind, Log, Reader},
     plausibility::Places,
     policy::agreement::{Agreement, parse_recorded},
     standing::{self, Approval, Because, Decision, HexHandle, Ledger, Right, RightKind, Scope},
@@ -203,6 +204,32 @@ impl Desk {
             }
         }
         Ok(Answer::Done { reference })
+    }
+
+    /// Lets go of what stood long enough by the terms of a configuration. Says how much went. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on record, or the log cannot be read; then it still stands.
+    pub fn let_go(&self, schools: &[Arc<School>], terms: &Terms) -> Result<usize, standing::Error> {
+        const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+        let before = |days: u16| self.clock.now_ms().saturating_sub(u64::from(days) * DAY_MS);
+        let mut went = 0;
+        for school in schools {
+            let brin = &school.brin;
+            let reader = Reader::open(&self.data).map_err(disclosure::Error::Open)?;
+            // Whatever cannot be read may be of the person: then the entry stays.
+            let known = |handle: &HexHandle| {
+                let mut seen = false;
+                let rows = reader.rows(brin, &ALWAYS, Some(&handle.0), &mut |_| seen = true);
+                rows.is_err()
+                    || seen
+                    || !reader.summaries(brin, &handle.0).is_ok_and(|found| found.is_empty())
+            };
+            let gone = |right: &Right| !right.handles.iter().any(known);
+            went += self.ledger.let_go(brin, before(terms.drift_days), before(terms.rights_days), &gone)?;
+        }
+        Ok(went)
     }
 
     /// Puts in force what of these agreements needs no approval, and is not in force yet. Waits; not for async contexts.

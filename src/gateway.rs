@@ -102,6 +102,11 @@ impl Gateway {
         Self { state, books, ledger, clock, shutdown, places, tasks: TaskTracker::new() }
     }
 
+    /// The configuration in force.
+    pub fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
     /// Takes another configuration into force. Exchanges under way keep theirs.
     pub fn reload(&self, config: Config) {
         self.state.store(Arc::new(State::new(config)));

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     catalogue::{Category, Field, Kind, Person, Sensitivity, Treatment, catalogue},
-    config::{Config, School},
+    config::{Config, School, SchoolTerm},
     disclosure::Retention,
     policy::{
         Ruling, Rulings,
@@ -37,6 +37,12 @@ pub struct Register<'c> {
     pub day: Date,
     /// How long the log itself keeps what it holds of persons.
     pub log: LogTerms,
+    /// Objections and consents, in days after they were entered, once nothing else is known of the person.
+    pub rights_days: u16,
+    /// What feeds began to hold, in days.
+    pub drift_days: u16,
+    /// What is for the school itself to let go of.
+    pub school_terms: &'c [SchoolTerm],
     /// Those in force, then those that wait for approval or their first day, then those that ended.
     pub agreements: Vec<Entry<'c>>,
 }
@@ -217,6 +223,9 @@ impl<'c> Register<'c> {
             contacts: said(|terms| terms.contact.as_ref().map(|both| both.school.as_str())),
             day,
             log: LogTerms::of(config),
+            rights_days: config.terms.rights_days,
+            drift_days: config.terms.drift_days,
+            school_terms: &config.terms.school,
             agreements,
         })
     }

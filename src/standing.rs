@@ -24,13 +24,16 @@ use uuid::Uuid;
 
 use crate::{
     config::Config,
-    disclosure::{self, Leaf, Log, Reader},
+    disclosure::{self, Leaf, LeafKind, Log, Reader},
 };
 
 pub use approval::{Activated, Approval, ApprovalError};
 pub use drift::Drift;
 pub use hold::{Because, Decision, Hold, HoldError};
 pub use rights::{DecidedBy, HexHandle, Right, RightError, RightKind, Rights, Scope, Untraceable};
+
+/// What the leaf says when old entries were let go of by rule; the numbers before it are those of [`RightKind`].
+const LET_GO: u8 = 4;
 
 /// All that stands for one school.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -241,6 +244,37 @@ impl Ledger {
             Ok(())
         })?;
         Ok(new)
+    }
+
+    /// Lets go of what stood long enough: drift from before an instant, and rights entered before another of persons of
+    /// whom `gone` says that nothing else is known. Says how much went. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on record; then it still stands.
+    pub fn let_go(
+        &self,
+        brin: &str,
+        drift_before: u64,
+        rights_before: u64,
+        gone: &dyn Fn(&Right) -> bool,
+    ) -> Result<usize, Error> {
+        let alone = self.alone();
+        let standing = self.school(brin)?.load_full();
+        let old = |right: &&Right| right.entered_ms < rights_before && gone(right);
+        let rights: Vec<Uuid> = standing.rights.iter().filter(old).map(|right| right.reference).collect();
+        let drift = standing.drift.iter().filter(|drift| drift.at_ms < drift_before).count();
+        if rights.is_empty() && drift == 0 {
+            return Ok(0);
+        }
+        let mut leaf = Leaf::new(LeafKind::Right);
+        leaf.status = LET_GO;
+        leaf.released = (rights.len() + drift) as u64;
+        self.change_alone(&alone, brin, leaf, |standing| {
+            standing.rights.retain(|right| !rights.contains(&right.reference));
+            standing.drift.retain(|drift| drift.at_ms >= drift_before);
+            Ok(rights.len() + drift)
+        })
     }
 
     /// Reads what stands for each school of a configuration, so that whatever is damaged shows at once.

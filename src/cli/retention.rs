@@ -11,9 +11,9 @@ use crate::{
     answers::Answers,
     clock::Clock,
     config::Config,
-    control::{Answer, Request},
+    control::{Answer, Desk, Request},
     disclosure::{self, Due, Log, due},
-    standing::HexHandle,
+    standing::{HexHandle, Ledger},
 };
 
 #[derive(clap::Args)]
@@ -39,9 +39,17 @@ pub(super) fn retain(arguments: &Retain, clock: &Arc<dyn Clock>) -> Result<(), E
         return Ok(());
     }
     let log = open(&config, clock)?;
+    let ledger = Arc::new(Ledger::of(log.clone()));
+    let desk = Desk { data: config.data.clone(), log: log.clone(), ledger, clock: Arc::clone(clock) };
     let gone = log.retain();
+    let old = desk.let_go(&config.schools, &config.terms);
     log.close();
     say(&gone.map_err(|error| failed(&config, &error))?, "erased");
+    let old = old.map_err(|error| {
+        eprintln!("{}: {error}", config.data.display());
+        ExitCode::from(FAILED)
+    })?;
+    println!("{old} old entries of what stands");
     Ok(())
 }
 

@@ -23,6 +23,8 @@ use crate::{
 
 /// SIGXFSZ: a write would make a file larger than the process may. The same number on every Unix that Sluis runs on.
 const FILE_TOO_LARGE: SignalKind = SignalKind::from_raw(25);
+/// How often what stood long enough is let go of.
+const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
 /// For what was cut to write down how it ended.
 const CUT: Duration = Duration::from_secs(5);
 
@@ -182,6 +184,13 @@ fn put_on_record(desk: &Desk, epochs: Vec<Leaf>, agreements: &[Arc<Agreement>]) 
     }
 }
 
+/// Lets go of what stood long enough.
+fn let_go(desk: &Desk, config: &Config) {
+    if let Err(error) = desk.let_go(&config.schools, &config.terms) {
+        tracing::warn!(reason = %error, "what stood long enough could not be let go of");
+    }
+}
+
 impl Parts {
     fn desk(&self, clock: &Arc<dyn Clock>) -> Desk {
         Desk {
@@ -264,8 +273,13 @@ impl Parts {
         file: &ConfigFile,
         clock: &Arc<dyn Clock>,
     ) {
+        let mut daily = tokio::time::interval(DAILY);
         loop {
             tokio::select! {
+                _ = daily.tick() => {
+                    let (clerk, state) = (self.desk(clock), gateway.state());
+                    tokio::task::spawn_blocking(move || let_go(&clerk, state.config()));
+                }
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
                 _ = signals.hangup.recv() => {

@@ -15,14 +15,15 @@ use serde::Deserialize;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use super::{Authorisation, Config, Gateway, Integrity, Las, Limits, Recipient, School};
+use super::{Authorisation, Config, Gateway, Integrity, Las, Limits, Recipient, School, SchoolTerm, Terms};
 use crate::{
+    catalogue::catalogue,
     clock::{Clock, amsterdam},
     disclosure::Retention,
     keys::{IdentitySource, KeyRing, check_private, is_brin},
     party::CertificateMatch,
     plausibility::Thresholds,
-    policy::agreement::Agreements,
+    policy::agreement::{After, Agreements},
     problem::{Lines, Problem, toml_problem},
     tls,
 };
@@ -80,6 +81,19 @@ struct FileRetention {
     detail_days: Option<Spanned<u16>>,
     rollup_days: Option<Spanned<u16>>,
     leaf_days: Option<Spanned<u16>>,
+    rights_days: Option<Spanned<u16>>,
+    drift_days: Option<Spanned<u16>>,
+    #[serde(default)]
+    term: Vec<FileTerm>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileTerm {
+    what: Spanned<String>,
+    category: Option<Spanned<String>>,
+    months: u16,
+    after: After,
 }
 
 #[derive(Deserialize, Default)]
@@ -286,6 +300,7 @@ impl Check<'_> {
         let authority = self.authority(&file.pseudonym);
         let origin = self.origin(&file.log, &authority);
         let retention = self.retention(&file.retention);
+        let terms = self.terms(&file.retention);
         let integrity = self.integrity(&file.integrity);
         let mut seen = HashSet::new();
         for listen in [
@@ -337,6 +352,7 @@ impl Check<'_> {
             origin,
             checkpoint_copy: self.base.join(file.log.copy.unwrap_or_else(|| file.keys.join("checkpoint"))),
             retention,
+            terms,
             integrity,
             limits,
             schools,
@@ -397,6 +413,39 @@ impl Check<'_> {
             self.wrong(given.span(), what, "choose retention.leaf_days no less than retention.detail_days");
         }
         Retention { detail_days, rollup_days, leaf_days }
+    }
+
+    fn terms(&mut self, retention: &FileRetention) -> Terms {
+        let default = Terms::default();
+        let mut days = |given: &Option<Spanned<u16>>, key: &str, default: u16| match given {
+            None => default,
+            Some(days) if (31..=7320).contains(days.get_ref()) => *days.get_ref(),
+            Some(days) => {
+                self.wrong(days.span(), format!("retention.{key} is out of range"), "choose from 31 to 7320");
+                default
+            }
+        };
+        let rights_days = days(&retention.rights_days, "rights_days", default.rights_days);
+        let drift_days = days(&retention.drift_days, "drift_days", default.drift_days);
+        for term in &retention.term {
+            let what = term.what.get_ref();
+            if what.trim().is_empty() || what.chars().count() > 200 || what.contains(char::is_control) {
+                self.wrong(term.what.span(), "what is kept is not said", "say it in one line");
+            }
+            let known = |id: &String| catalogue().categories().iter().any(|category| category.id == *id);
+            if let Some(id) = term.category.as_ref().filter(|id| !known(id.get_ref())) {
+                let ids: Vec<_> = catalogue().categories().iter().map(|known| known.id.as_str()).collect();
+                let what = format!("there is no category {}", id.get_ref());
+                self.wrong(id.span(), what, format!("choose from {}", ids.join(", ")));
+            }
+        }
+        let school = retention.term.iter().map(|term| SchoolTerm {
+            what: term.what.get_ref().clone(),
+            category: term.category.as_ref().map(|id| id.get_ref().clone()),
+            months: term.months,
+            after: term.after,
+        });
+        Terms { rights_days, drift_days, school: school.collect() }
     }
 
     fn integrity(&mut self, integrity: &FileIntegrity) -> Integrity {

@@ -292,3 +292,43 @@ fn commands_go_through_the_process_that_has_the_log() {
     assert_eq!(read, 1);
     assert_verifies(&home);
 }
+
+#[test]
+fn what_stood_long_enough_goes() {
+    let home = Home::new();
+    home.edit("sluis.toml", |text| {
+        text.replace(
+            "rollup_days = 730",
+            "rollup_days = 800\nrights_days = 31\ndrift_days = 31\n\n[[retention.term]]\nwhat = \"leerlingdossier\"\nmonths = 24\n\
+             after = \"uitschrijving\"\n#",
+        )
+    });
+    assert_eq!(released(&home), ["Jip", "Janneke"]);
+    // Of Jip there are rows; of the other nothing is known.
+    assert_eq!(add(&home, "bezwaar", "100001", &[]).code, 0);
+    assert_eq!(add(&home, "bezwaar", "777777", &[]).code, 0);
+    let ran = home.run(&["log", "retain"]);
+    assert!(ran.code == 0 && ran.out.contains("0 old entries"), "{}{}", ran.out, ran.err);
+    // Two months on.
+    let config = sluis::config::Config::load(&home.path("sluis.toml"), &sluis::clock::SystemClock).unwrap();
+    let later =
+        sluis::clock::Clock::today(&sluis::clock::SystemClock).saturating_add(jiff::Span::new().months(2));
+    let clock: std::sync::Arc<dyn sluis::clock::Clock> = crate::world::Hands::at(later);
+    let log = sluis::disclosure::Log::open(config.log_site(), std::sync::Arc::clone(&clock)).unwrap();
+    let ledger = std::sync::Arc::new(sluis::standing::Ledger::of(log.clone()));
+    let desk = sluis::control::Desk { data: home.path("data"), log, ledger, clock };
+    assert_eq!(desk.let_go(&config.schools, &config.terms).unwrap(), 1);
+    assert_eq!(desk.let_go(&config.schools, &config.terms).unwrap(), 0);
+    desk.log.close();
+    let listed = home.run(&["rights", "list", "--school", "99DE"]);
+    assert!(listed.out.contains("1 entries"), "{}", listed.out);
+    let last = home.leaves().into_iter().rfind(|leaf| leaf.kind == LeafKind::Right).unwrap();
+    assert_eq!((last.status, last.released), (4, 1));
+    let register = home.run(&["report", "verwerkingsregister", "--school", "99DE"]);
+    assert!(
+        register.out.contains("leerlingdossier") && register.out.contains("de school"),
+        "{}",
+        register.out
+    );
+    assert!(register.out.contains("800 dagen na de laatste"), "{}", register.out);
+}

@@ -154,8 +154,38 @@ pub(super) fn register(register: &Register<'_>, config: &Config) -> Part {
         all.part(one);
     }
     report.part(all);
+    report.part(terms(register));
     report.part(measures(register, config));
     report
+}
+
+/// What is kept how long, and who lets go of it.
+fn terms(register: &Register<'_>) -> Part {
+    let mut part = Part::new("Bewaartermijnen");
+    part.say(
+        "Wat Sluis bewaart, verwijdert Sluis zelf. De andere termijnen heeft de school opgegeven; die gegevens staan \
+         niet in Sluis, en de school verwijdert ze.",
+    );
+    let LogTerms { detail_days, rollup_days, .. } = register.log;
+    let (rights, drift) = (register.rights_days, register.drift_days);
+    let own = [
+        ("Elke verstrekking over een persoon", format!("{detail_days} dagen na het einde van de maand")),
+        ("Samenvatting per maand", format!("{rollup_days} dagen na de laatste verstrekking over de persoon")),
+        (
+            "Bezwaar, beperking, toestemming",
+            format!(
+                "tot het wordt ingetrokken; anders {rights} dagen, als over de persoon verder niets bekend is"
+            ),
+        ),
+        ("Wat nieuw was in een levering", format!("{drift} dagen")),
+    ];
+    let own = own.map(|(what, how_long)| vec![what.to_owned(), how_long, "Sluis".to_owned()]);
+    let school = register
+        .school_terms
+        .iter()
+        .map(|term| vec![term.what.clone(), words::term(term.months, term.after), "de school".to_owned()]);
+    part.table("Bewaartermijnen", &["wat", "hoe lang", "wie verwijdert"], own.into_iter().chain(school));
+    part
 }
 
 fn processing(entry: &Entry<'_>) -> Vec<(&'static str, String)> {

@@ -190,19 +190,22 @@ pub(super) fn keeps(keeps: &[Keeps]) -> String {
     if keeps.is_empty() {
         return UNSAID.into();
     }
-    let one = |keeps: &Keeps| {
-        let after = match keeps.after {
-            After::EindeOvereenkomst => "het einde van de overeenkomst",
-            After::EindeSchooljaar => "het einde van het schooljaar",
-            After::Uitschrijving => "de dag waarop de leerling van school gaat",
-            After::Verstrekking => "de verstrekking",
-        };
-        match keeps.months {
-            0 => format!("{}: tot {after}", keeps.what),
-            some => format!("{}: tot {} na {after}", keeps.what, months(some)),
-        }
-    };
+    let one = |keeps: &Keeps| format!("{}: {}", keeps.what, term(keeps.months, keeps.after));
     keeps.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// How long something is kept.
+pub(super) fn term(number: u16, after: After) -> String {
+    let after = match after {
+        After::EindeOvereenkomst => "het einde van de overeenkomst",
+        After::EindeSchooljaar => "het einde van het schooljaar",
+        After::Uitschrijving => "de dag waarop de leerling van school gaat",
+        After::Verstrekking => "de verstrekking",
+    };
+    match number {
+        0 => format!("tot {after}"),
+        some => format!("tot {} na {after}", months(some)),
+    }
 }
 
 pub(super) fn safeguard(safeguard: &Safeguard) -> String {
