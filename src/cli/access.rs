@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     control::{self, Answer, Desk, Request},
     disclosure::{self, Log},
-    standing::Ledger,
+    standing::{Ledger, Register},
 };
 
 /// Where a command has things done.
@@ -62,4 +62,12 @@ impl Access {
             desk.log.close();
         }
     }
+}
+
+/// What stands for a school, beside whoever has the log open.
+pub(super) fn standing(config: &Config, brin: &str) -> Result<Register, ExitCode> {
+    Ledger::reading(&config.data).school(brin).map_err(|error| {
+        eprintln!("{}: {error}", config.data.display());
+        ExitCode::from(FAILED)
+    })
 }

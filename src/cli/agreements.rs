@@ -4,13 +4,17 @@ use std::{fs, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ConfigFile, FAILED, access::Access, who::usage};
+use super::{
+    ConfigFile,
+    access::{Access, standing},
+    who::usage,
+};
 use crate::{
     clock::Clock,
     config::Config,
     control::{Answer, Request},
     policy::agreement::{Agreement, changes, parse_recorded},
-    standing::{Approval, Ledger},
+    standing::Approval,
 };
 
 #[derive(Subcommand)]
@@ -194,11 +198,4 @@ fn list(config: &Config) -> Result<(), ExitCode> {
         println!("{id} version {version}, {from} to {until}: {approval}");
     }
     Ok(())
-}
-
-fn standing(config: &Config, brin: &str) -> Result<crate::standing::Register, ExitCode> {
-    Ledger::reading(&config.data).school(brin).map_err(|error| {
-        eprintln!("{}: {error}", config.data.display());
-        ExitCode::from(FAILED)
-    })
 }

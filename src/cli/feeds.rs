@@ -4,8 +4,8 @@ use std::{process::ExitCode, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{ConfigFile, FAILED, who::find_school};
-use crate::{clock::Clock, standing::Ledger};
+use super::{ConfigFile, access::standing, who::find_school};
+use crate::clock::Clock;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -19,10 +19,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
     let config = arguments.config.load(clock.as_ref())?;
     let school = find_school(&config, &arguments.school)?;
-    let standing = Ledger::reading(&config.data).school(&school.brin).map_err(|error| {
-        eprintln!("{}: {error}", config.data.display());
-        ExitCode::from(FAILED)
-    })?;
+    let standing = standing(&config, &school.brin)?;
     let standing = standing.load();
     for drift in standing.drift() {
         let at = i64::try_from(drift.at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());

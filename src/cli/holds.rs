@@ -6,14 +6,14 @@ use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use super::{
-    ConfigFile, FAILED,
-    access::Access,
+    ConfigFile,
+    access::{Access, standing},
     who::{find_school, usage},
 };
 use crate::{
     clock::Clock,
     control::{Answer, Request},
-    standing::{Decision, Hold, Ledger},
+    standing::{Decision, Hold},
 };
 
 #[derive(Subcommand)]
@@ -82,10 +82,7 @@ fn decide(decided: &Decided, approve: bool, clock: &Arc<dyn Clock>) -> Result<()
 fn list(config: &ConfigFile, school: &str, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
     let config = config.load(clock.as_ref())?;
     let school = find_school(&config, school)?;
-    let standing = Ledger::reading(&config.data).school(&school.brin).map_err(|error| {
-        eprintln!("{}: {error}", config.data.display());
-        ExitCode::from(FAILED)
-    })?;
+    let standing = standing(&config, &school.brin)?;
     for Hold { id, recipient, difference, decision, .. } in standing.load().holds() {
         let decision = match decision {
             Decision::Approved(because) => format!("approved by {}: {}", because.by, because.reason),

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    ConfigFile, FAILED,
-    access::Access,
+    ConfigFile,
+    access::{Access, standing},
     report,
     who::{WhoArguments, find_school, usage},
 };
@@ -18,7 +18,7 @@ use crate::{
     config::{Config, School},
     control::{Answer, Request},
     policy::purpose,
-    standing::{DecidedBy, HexHandle, Ledger, Right, RightKind, Scope},
+    standing::{DecidedBy, HexHandle, Right, RightKind, Scope},
 };
 
 #[derive(Subcommand)]
@@ -149,10 +149,7 @@ impl What {
 }
 
 fn list(config: &Config, school: &School) -> Result<(), ExitCode> {
-    let standing = Ledger::reading(&config.data).school(&school.brin).map_err(|error| {
-        eprintln!("{}: {error}", config.data.display());
-        ExitCode::from(FAILED)
-    })?;
+    let standing = standing(config, &school.brin)?;
     let standing = standing.load();
     for right in standing.rights() {
         let kind = match right.kind {

@@ -390,18 +390,10 @@ impl Check<'_> {
 
     fn retention(&mut self, retention: &FileRetention) -> Retention {
         let default = Retention::default();
-        let mut days = |days: &Option<Spanned<u16>>, key: &str, default: u16| match days {
-            None => default,
-            Some(days) if (31..=7320).contains(days.get_ref()) => *days.get_ref(),
-            Some(days) => {
-                self.wrong(days.span(), format!("retention.{key} is out of range"), "choose from 31 to 7320");
-                default
-            }
-        };
-        let detail_days = days(&retention.detail_days, "detail_days", default.detail_days);
-        let rollup_days = days(&retention.rollup_days, "rollup_days", default.rollup_days);
+        let detail_days = self.days(&retention.detail_days, "detail_days", default.detail_days);
+        let rollup_days = self.days(&retention.rollup_days, "rollup_days", default.rollup_days);
         let leaf_days =
-            retention.leaf_days.is_some().then(|| days(&retention.leaf_days, "leaf_days", u16::MAX));
+            retention.leaf_days.is_some().then(|| self.days(&retention.leaf_days, "leaf_days", u16::MAX));
         let span =
             [&retention.rollup_days, &retention.detail_days].into_iter().flatten().map(Spanned::span).next();
         if let Some(span) = span.filter(|_| rollup_days < detail_days) {
@@ -415,18 +407,22 @@ impl Check<'_> {
         Retention { detail_days, rollup_days, leaf_days }
     }
 
-    fn terms(&mut self, retention: &FileRetention) -> Terms {
-        let default = Terms::default();
-        let mut days = |given: &Option<Spanned<u16>>, key: &str, default: u16| match given {
+    /// A term in days.
+    fn days(&mut self, given: &Option<Spanned<u16>>, key: &str, default: u16) -> u16 {
+        match given {
             None => default,
             Some(days) if (31..=7320).contains(days.get_ref()) => *days.get_ref(),
             Some(days) => {
                 self.wrong(days.span(), format!("retention.{key} is out of range"), "choose from 31 to 7320");
                 default
             }
-        };
-        let rights_days = days(&retention.rights_days, "rights_days", default.rights_days);
-        let drift_days = days(&retention.drift_days, "drift_days", default.drift_days);
+        }
+    }
+
+    fn terms(&mut self, retention: &FileRetention) -> Terms {
+        let default = Terms::default();
+        let rights_days = self.days(&retention.rights_days, "rights_days", default.rights_days);
+        let drift_days = self.days(&retention.drift_days, "drift_days", default.drift_days);
         for term in &retention.term {
             let what = term.what.get_ref();
             if what.trim().is_empty() || what.chars().count() > 200 || what.contains(char::is_control) {
