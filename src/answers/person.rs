@@ -14,7 +14,7 @@ use super::{Answers, Ended, Fields, Party, Person, SchoolName, Under};
 use crate::{
     clock::day_of,
     disclosure::{
-        Leaf, LeafKind, OutcomeStatus, Position, Row, Wanted,
+        KeptOut, Leaf, LeafKind, OutcomeStatus, Position, Row, Wanted,
         rollup::{About, RollUpRow},
     },
 };
@@ -75,6 +75,9 @@ pub struct Delivered {
     pub released: Vec<&'static str>,
     /// Names of the fields that were present and stayed.
     pub withheld: Vec<&'static str>,
+    /// `bezwaar`, `beperking` or `geen-toestemming`, where that kept the person out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_out: Option<&'static str>,
     /// How it ended.
     pub outcome: Ended,
     /// In every log it passed.
@@ -115,6 +118,7 @@ impl Answers<'_> {
                 for row in rows {
                     delivery.masks.1 |= row.released;
                     delivery.masks.2 |= row.withheld;
+                    delivery.kept_out = delivery.kept_out.or(row.kept_out.map(KeptOut::as_str));
                 }
             })?;
         }
@@ -159,6 +163,7 @@ impl Answers<'_> {
             agreement: self.under(leaf),
             released: Vec::new(),
             withheld: Vec::new(),
+            kept_out: None,
             outcome: Ended::Unknown,
             transaction: Uuid::from_bytes(leaf.transaction),
             position: position.0,

@@ -71,6 +71,9 @@ fn whoever_objects_stays_out_until_it_is_lifted() {
     let again = add(&home, "bezwaar", "100001", &[]);
     assert!(again.code == 1 && again.err.contains("already on record"), "{}", again.err);
 
+    let told = home.run_with(&["report", "inzage", "--school", "99DE", "--by", "key"], "100001");
+    assert!(told.out.contains("niets verstrekt op") && told.out.contains("(bezwaar)"), "{}", told.out);
+
     let listed = home.run(&["rights", "list", "--school", "99DE"]);
     assert!(listed.out.contains("bezwaar") && listed.out.contains("alle overeenkomsten"), "{}", listed.out);
     assert!(!listed.out.contains("100001"), "no identifier: {}", listed.out);

@@ -146,12 +146,19 @@ impl<'a> Told<'a> {
             let fields = masks().next().map_or(Fields::Leerling, |masks| masks.0);
             let (released, withheld) =
                 masks().fold((0, 0), |(released, withheld), masks| (released | masks.1, withheld | masks.2));
-            one.facts(vec![
+            let mut facts = vec![
                 ("hoe vaak", how_often(&deliveries, &months)),
                 ("soorten gegevens", words::categories_of(fields.fields(released))),
                 ("verstrekt", words::given(fields, released)),
                 ("achtergehouden", words::or_none(fields.labels(withheld & !released))),
-            ]);
+            ];
+            let out: BTreeSet<_> =
+                deliveries.iter().filter_map(|one| Some((one.kept_out?, one.day))).collect();
+            if !out.is_empty() {
+                let times = out.iter().map(|(why, day)| format!("{} ({why})", words::day(*day)));
+                facts.push(("niets verstrekt op", words::and(times)));
+            }
+            one.facts(facts);
             self.agreed(&deliveries, &months, &mut one);
             part.part(one);
         }
