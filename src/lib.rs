@@ -85,5 +85,6 @@ pub mod record;
 pub mod shutdown;
 mod stack;
 pub mod standing;
+mod strict;
 pub mod tls;
 pub mod token;
