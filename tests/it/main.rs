@@ -14,6 +14,7 @@ mod gateway; // the real binary, mutual TLS, a pupil administration that misbeha
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
 mod memory; // neither a core dump nor the memory of a process at rest holds what was planted
+mod mutations; // every key of configuration and agreements: misspelt, left out, with values that are none
 mod planted; // numbers and a name that are planted, and a search for every form of them
 mod properties; // whatever the agreement and the document: only what is named leaves
 mod results; // results go to the school they are of, whole, or not at all
