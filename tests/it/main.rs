@@ -10,6 +10,7 @@ mod crash; // kill -9 under load
 mod documents; // golden documents, spellings, chunkings
 mod endings; // suppliers that hang up or do not read, LASes that drip, disks that are full
 mod epochs; // which keys were in force is on record, once
+mod equality; // what leaves is what the agreement allows of what there is: all of it, and nothing else
 mod gateway; // the real binary, mutual TLS, a pupil administration that misbehaves
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
