@@ -7,8 +7,14 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet, HashMap},
+    fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
-    sync::LazyLock,
+    sync::{
+        Barrier, LazyLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    },
 };
 
 use proptest::{
@@ -23,10 +29,17 @@ use sluis::{
     policy::{Rulings, agreement},
     pseudonym::KeyKind,
     record::Record,
+    tls,
     token::Token,
 };
 
-use crate::documents::{Bench, Failure};
+use crate::{
+    documents::{Bench, Failure},
+    gateway::{
+        ASK, FakeLas, Served, begin, connect, held_back, read_all, request, send, try_connect, write_xml,
+    },
+    home::Home,
+};
 
 /// The catalogue as it is written.
 #[derive(Deserialize)]
@@ -128,10 +141,8 @@ impl Lines {
         let basis = if self.legal { "wettelijke-verplichting" } else { "overeenkomst" };
         let domain = if self.pass_eckid { "pass-eckid" } else { "recipient" };
         let special = if self.special { "special = { ground = \"speciale-begeleiding\" }\n" } else { "" };
-        let categories =
-            self.categories.as_ref().map(|ids| format!("categories = {ids:?}\n").replace(['{', '}'], ""));
-        let categories =
-            categories.map(|line| line.replace("= ", "= [").replace('\n', "]\n")).unwrap_or_default();
+        let categories = self.categories.as_ref().map(Vec::from_iter);
+        let categories = categories.map(|ids| format!("categories = {ids:?}\n")).unwrap_or_default();
         let lines: String =
             self.release.iter().map(|(field, how)| format!("\"{field}\" = \"{how}\"\n")).collect();
         format!(
@@ -173,6 +184,17 @@ impl Tape<'_> {
     }
 }
 
+/// A tape for a number.
+fn tape(seed: u32) -> Vec<u8> {
+    // Numbers that follow one another begin far apart.
+    let mut state = seed.wrapping_mul(0x9E37_79B9);
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(301).collect()
+}
+
 /// A value that stands in a document, and the reference that it stands in.
 #[derive(Debug, Clone)]
 struct Given {
@@ -209,7 +231,17 @@ struct Writer<'t> {
 }
 
 impl<'t> Writer<'t> {
+    /// A document with none to three records of each kind.
     fn document(feed: &'static str, bytes: &'t [u8]) -> Document {
+        Self::document_of(feed, bytes, &|tape, _| tape.byte() % 4)
+    }
+
+    /// The same, with as many records of a kind as `count` says.
+    fn document_of(
+        feed: &'static str,
+        bytes: &'t [u8],
+        count: &dyn Fn(&mut Tape<'_>, &str) -> usize,
+    ) -> Document {
         let catalogue = catalogue();
         let tree = catalogue.tree();
         let of = catalogue.feed(catalogue.feed_named(feed));
@@ -230,13 +262,14 @@ impl<'t> Writer<'t> {
         let mut inside = String::new();
         for section in &of.sections {
             let wrapper = section.wrapper.map(|wrapper| tree.node(wrapper).name.clone());
-            let count = |writer: &mut Self| if wrapper.is_none() { 1 } else { writer.tape.byte() % 4 };
             for &(kind, node) in &section.records {
-                for _ in 0..count(&mut writer) {
-                    let kind = catalogue.record(kind).name.clone();
+                let kind = &catalogue.record(kind).name;
+                let times = if wrapper.is_none() { 1 } else { count(&mut writer.tape, kind) };
+                for _ in 0..times {
                     writer.choices.clear();
-                    writer.record(&kind, node);
-                    records.push(GivenRecord { kind, values: std::mem::take(&mut writer.values) });
+                    writer.record(kind, node);
+                    let values = std::mem::take(&mut writer.values);
+                    records.push(GivenRecord { kind: kind.clone(), values });
                 }
             }
             let written = std::mem::take(&mut writer.out);
@@ -358,7 +391,7 @@ impl<'t> Writer<'t> {
         }
         // Of a choice the standard lets one stand: any of them, and not always the first.
         if let Some(choice) = field.choice
-            && (self.tape.byte() % 3 == 0 || !self.choices.insert(choice))
+            && (self.tape.byte().is_multiple_of(3) || !self.choices.insert(choice))
         {
             return None;
         }
@@ -422,6 +455,12 @@ fn allowed(lines: &Lines, document: &Document) -> Option<Vec<(String, Fields<Wan
         _ => kind == "leerling",
     };
     records.iter().any(|(kind, _)| needed(kind)).then_some(records)
+}
+
+/// Whether something of a field leaves, and not a constant.
+fn leaves(records: &[(String, Fields<Want>)], field: &str) -> bool {
+    let values = records.iter().filter_map(|(_, fields)| fields.get(field)).flatten();
+    values.into_iter().any(|want| !matches!(want, Want::Constant(_)))
 }
 
 fn allowed_of(lines: &Lines, record: &GivenRecord) -> Fields<Want> {
@@ -704,21 +743,11 @@ fn each_line_opens_its_field_and_no_other_does() {
             let (bench_with, bench_without) = (with.bench(), without.bench());
             // The first document that has the field, of a few.
             let found = (0..200_u32).find_map(|seed| {
-                let mut state = seed;
-                let tape: Vec<u8> = std::iter::repeat_with(|| {
-                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    state.to_be_bytes()[0]
-                })
-                .take(300)
-                .collect();
+                let tape = tape(seed);
                 let document = Writer::document("leerlinggegevens", &tape);
                 let (wanted, withheld) = (allowed(&with, &document), allowed(&without, &document)?);
-                let exact = |records: &[(String, Fields<Want>)]| {
-                    let of_field = records.iter().filter_map(|(_, fields)| fields.get(id)).flatten();
-                    of_field.filter(|want| !matches!(want, Want::Constant(_))).count()
-                };
-                assert_eq!(exact(&withheld), 0, "{id} needs a line of its own");
-                (exact(wanted.as_ref()?) > 0).then_some((document, wanted, withheld))
+                assert!(!leaves(&withheld, id), "{id} needs a line of its own");
+                leaves(wanted.as_ref()?, id).then_some((document, wanted, withheld))
             });
             let (document, wanted, withheld) = found.unwrap_or_else(|| panic!("no document has {id}"));
             compare(&wanted, &minimised(&bench_with, &document))
@@ -729,4 +758,211 @@ fn each_line_opens_its_field_and_no_other_does() {
         }
     }
     assert!(seen > 80, "{seen}");
+}
+
+const NARROW: &[(&str, &str)] = &[
+    ("leerling.roepnaam", "pass"),
+    ("leerling.geboortedatum", "year"),
+    ("leerling.groep", "pass"),
+    ("leerling.gebruikersnaam", "pseudonym"),
+    ("groep.naam", "pass"),
+    ("leerkracht.achternaam", "initial"),
+];
+const OTHER: &[(&str, &str)] = &[
+    ("school.peildatum", "month"),
+    ("leerling.achternaam", "pass"),
+    ("leerling.geboortedatum", "month"),
+    ("leerling.geslacht", "pass"),
+    ("leerling.samengestelde_groepen", "pass"),
+    ("leerling.emailadres", "pass"),
+    ("samengestelde_groep.omschrijving", "pass"),
+    ("leerkracht.groepen", "pass"),
+    ("leerkracht.groepen.rol", "pass"),
+];
+
+/// Two agreements that have hardly a line in common, and an answer of a pupil administration in which there is
+/// something for each line of both.
+fn two_agreements(pupils: usize) -> ([Lines; 2], Document) {
+    let lines = [NARROW, OTHER].map(Lines::of);
+    let has_all = |document: &Document| {
+        let said = |name: &str| document.records[0].values.iter().any(|given| given.field == name);
+        // In the envelope that an answer comes in, and of the vestiging that is asked for when none is named.
+        let fits =
+            document.text.contains("Envelope") && said("school.brincode") && !said("school.dependancecode");
+        fits && lines.iter().all(|lines| {
+            let records = allowed(lines, document).unwrap();
+            lines.release.keys().all(|field| leaves(&records, field))
+        })
+    };
+    let documents = (0..200_u32).map(|seed| {
+        Writer::document_of("leerlinggegevens", &tape(seed), &|_, kind| {
+            if kind == "leerling" { pupils } else { 4 }
+        })
+    });
+    let document = documents.into_iter().find(has_all).expect("a document with all of it");
+    (lines, document)
+}
+
+/// Puts an agreement in the place of another, in one step.
+fn agree(home: &Home, recipient: &str, lines: &Lines, version: u32) {
+    let (new, file) = (home.path("agreements/.nieuw"), home.path(&format!("agreements/{recipient}.toml")));
+    fs::write(&new, lines.text(recipient, version)).unwrap();
+    fs::rename(new, file).unwrap();
+}
+
+fn home() -> Home {
+    let home = Home::new();
+    fs::remove_file(home.path("agreements/99DE-noordzee-rekenroute.toml")).unwrap();
+    home
+}
+
+/// Asks the gateway as a supplier, and reads its answer to the end.
+fn ask(home: &Home, port: u16, client: &str) -> Option<Vec<(String, Fields<String>)>> {
+    let mut stream = try_connect(home, port, Some(client)).unwrap();
+    send(&mut stream, &request(home, "leerlinggegevens_verzoek", ASK), "text/xml");
+    answer(&read_all(&mut stream))
+}
+
+/// The records of an answer that came whole.
+fn answer(text: &str) -> Option<Vec<(String, Fields<String>)>> {
+    let (head, mut body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{text}");
+    if !head.contains("transfer-encoding: chunked") {
+        return read(body);
+    }
+    let mut whole = String::new();
+    loop {
+        let (length, rest) = body.split_once("\r\n").expect("a chunk");
+        let length = usize::from_str_radix(length, 16).unwrap();
+        whole += &rest[..length];
+        body = rest[length..].strip_prefix("\r\n").expect("the end of a chunk");
+        if length == 0 {
+            return read(&whole);
+        }
+    }
+}
+
+/// Tells others to stop, also when whoever holds it fails.
+struct Stop<'s>(&'s AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+/// Agreements change while suppliers ask: each answer is of the one or of the other, and whoever asks after the change
+/// gets the new one.
+#[test]
+fn an_answer_is_never_of_two_agreements() {
+    let (home, (lines, document)) = (home(), two_agreements(5));
+    agree(&home, "noordzee", &lines[0], 1);
+    let wanted = [0, 1].map(|which| allowed(&lines[which], &document));
+    let which = |got| match [0, 1].map(|which| compare(&wanted[which], &got)) {
+        [Ok(()), Err(_)] => 0,
+        [Err(_), Ok(())] => 1,
+        [one, other] => panic!("of neither agreement: {one:?}, {other:?}"),
+    };
+    let text = document.text.clone();
+    let las = FakeLas::at_once(move |_, stream| write_xml(stream, &text));
+    let served = Served::with(&home, &las, "", home.sluis(&["serve"]));
+    let (port, stop, asked) = (served.gateway, AtomicBool::new(false), AtomicUsize::new(0));
+    assert_eq!(which(ask(&home, port, "noordzee")), 0);
+    let (sender, answers) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        for _ in 0..2 {
+            let sender = sender.clone();
+            scope.spawn(|| {
+                let sender = sender;
+                while !stop.load(SeqCst) && asked.fetch_add(1, SeqCst) < 2_000 {
+                    let _ = sender.send(which(ask(&home, port, "noordzee")));
+                }
+            });
+        }
+        drop(sender);
+        for turn in 1..=24 {
+            agree(&home, "noordzee", &lines[turn % 2], u32::try_from(turn % 2).unwrap() + 1);
+            served.signal("-HUP");
+            served.wait_for("configuration reloaded");
+            assert_eq!(which(ask(&home, port, "noordzee")), turn % 2, "what is in force counts");
+            // And for those that go on asking: after some answers of the one before, its own come.
+            while answers.recv().expect("suppliers that ask") != turn % 2 {}
+        }
+    });
+    served.stop();
+    assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
+}
+
+/// An answer that is under way when the agreement changes ends as it began, though most of it is still to come.
+#[test]
+fn an_answer_under_way_keeps_its_agreement() {
+    let (home, (lines, document)) = (home(), two_agreements(600));
+    agree(&home, "noordzee", &lines[0], 1);
+    let wanted = [0, 1].map(|which| allowed(&lines[which], &document));
+    let (las, release) = held_back(document.text.clone(), document.text.find("</leerlingen>").unwrap() - 9);
+    let served = Served::with(&home, &las, "", home.sluis(&["serve"]));
+    let mut stream = connect(&home, &served, Some("noordzee"));
+    send(&mut stream, &request(&home, "leerlinggegevens_verzoek", ASK), "text/xml");
+    let begun = begin(&mut stream);
+    agree(&home, "noordzee", &lines[1], 2);
+    served.signal("-HUP");
+    served.wait_for("configuration reloaded");
+    release.send(true).unwrap();
+    let text = String::from_utf8(begun).unwrap() + &read_all(&mut stream);
+    compare(&wanted[0], &answer(&text)).unwrap();
+    release.send(true).unwrap();
+    compare(&wanted[1], &ask(&home, served.gateway, "noordzee")).unwrap();
+    served.stop();
+}
+
+/// Two suppliers ask at the same time: each gets what its own agreement allows, under names of its own.
+#[test]
+fn suppliers_at_once_each_get_their_own() {
+    let (home, (lines, document)) = (home(), two_agreements(5));
+    let clients = ["noordzee", "zuidzee"];
+    let ca = tls::DevelopmentCa::new().unwrap();
+    let zuidzee = ca.client("zuidzee.example").unwrap();
+    fs::write(home.path("certs/zuidzee.pem"), zuidzee.certificate).unwrap();
+    fs::write(home.path("certs/zuidzee.key"), zuidzee.private_key).unwrap();
+    fs::set_permissions(home.path("certs/zuidzee.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    home.edit("certs/ca.pem", |own| own + ca.certificate());
+    home.edit("sluis.toml", |text| {
+        text + "\n[[recipient]]\nid = \"zuidzee\"\nname = \"Zuidzee\"\n\
+                certificate = { subject_alt_name = \"zuidzee.example\" }\n"
+    });
+    for (client, lines) in clients.into_iter().zip(&lines) {
+        agree(&home, client, lines, 1);
+    }
+    let wanted = [0, 1].map(|which| allowed(&lines[which], &document));
+    let text = document.text.clone();
+    let las = FakeLas::at_once(move |_, stream| write_xml(stream, &text));
+    let served = Served::with(&home, &las, "", home.sluis(&["serve"]));
+    let (port, turns) = (served.gateway, Barrier::new(4));
+    let names = std::thread::scope(|scope| {
+        let asking = [0, 1, 0, 1].map(|which| {
+            let (home, wanted, turns) = (&home, &wanted, &turns);
+            scope.spawn(move || {
+                let answers: Vec<_> = (0..12)
+                    .map(|_| {
+                        turns.wait();
+                        ask(home, port, clients[which])
+                    })
+                    .collect();
+                let mut names = BTreeSet::new();
+                for got in answers {
+                    compare(&wanted[which], &got).unwrap_or_else(|what| panic!("{}: {what}", clients[which]));
+                    compare(&wanted[1 - which], &got).expect_err("it is not what the other gets");
+                    let persons = got.unwrap().into_iter().filter(|(kind, _)| kind.starts_with("leer"));
+                    names.extend(persons.map(|(kind, fields)| fields[&format!("{kind}.key")][0].clone()));
+                }
+                names
+            })
+        });
+        asking.map(|asking| asking.join().unwrap())
+    });
+    assert_eq!((&names[0], &names[1]), (&names[2], &names[3]), "the same each time");
+    assert_eq!(names[0].len(), 9);
+    assert!(names[0].is_disjoint(&names[1]), "and to each other ones");
+    served.stop();
 }
