@@ -87,5 +87,6 @@ pub mod register;
 pub mod shutdown;
 mod stack;
 pub mod standing;
+mod strict;
 pub mod tls;
 pub mod token;

@@ -25,41 +25,42 @@ use crate::{
     plausibility::Thresholds,
     policy::agreement::{After, Agreements},
     problem::{Lines, Problem, toml_problem},
+    strict::{FilePath, Table, filled, word},
     tls,
 };
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    data: PathBuf,
-    keys: PathBuf,
-    agreements: PathBuf,
-    gateway: Option<FileGateway>,
-    review: Option<FileListener>,
-    operations: Option<FileListener>,
+    data: FilePath,
+    keys: FilePath,
+    agreements: FilePath,
+    gateway: Option<Table<FileGateway>>,
+    review: Option<Table<FileListener>>,
+    operations: Option<Table<FileListener>>,
     #[serde(default)]
-    log: FileLog,
+    log: Table<FileLog>,
     #[serde(default)]
-    retention: FileRetention,
+    retention: Table<FileRetention>,
     #[serde(default)]
-    integrity: FileIntegrity,
+    integrity: Table<FileIntegrity>,
     #[serde(default)]
-    pseudonym: FilePseudonym,
+    pseudonym: Table<FilePseudonym>,
     #[serde(default)]
-    limits: FileLimits,
+    limits: Table<FileLimits>,
     #[serde(default)]
-    school: Vec<FileSchool>,
+    school: Vec<Table<FileSchool>>,
     #[serde(default)]
-    recipient: Vec<FileRecipient>,
+    recipient: Vec<Table<FileRecipient>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileGateway {
     listen: Spanned<SocketAddr>,
-    certificate: PathBuf,
-    private_key: PathBuf,
-    client_ca: PathBuf,
+    certificate: FilePath,
+    private_key: FilePath,
+    client_ca: FilePath,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +73,7 @@ struct FileListener {
 #[serde(deny_unknown_fields)]
 struct FileLog {
     origin: Option<Spanned<String>>,
-    copy: Option<PathBuf>,
+    copy: Option<FilePath>,
 }
 
 #[derive(Deserialize, Default)]
@@ -84,7 +85,7 @@ struct FileRetention {
     rights_days: Option<Spanned<u16>>,
     drift_days: Option<Spanned<u16>>,
     #[serde(default)]
-    term: Vec<FileTerm>,
+    term: Vec<Table<FileTerm>>,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +94,7 @@ struct FileTerm {
     what: Spanned<String>,
     category: Option<Spanned<String>>,
     months: u16,
+    #[serde(deserialize_with = "word")]
     after: After,
 }
 
@@ -116,31 +118,33 @@ struct FilePseudonym {
 #[serde(deny_unknown_fields)]
 struct FileSchool {
     brin: Spanned<String>,
+    #[serde(deserialize_with = "filled")]
     name: String,
     dependance: Option<Spanned<String>>,
     schoolkey: Option<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "word")]
     identity: IdentitySource,
-    las: Option<FileLas>,
+    las: Option<Table<FileLas>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileLas {
     url: Spanned<String>,
-    ca: Option<PathBuf>,
-    authorisation: PathBuf,
-    client_certificate: Option<PathBuf>,
-    client_key: Option<PathBuf>,
+    ca: Option<FilePath>,
+    authorisation: FilePath,
+    client_certificate: Option<FilePath>,
+    client_key: Option<FilePath>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileRecipient {
     id: Spanned<String>,
+    #[serde(deserialize_with = "filled")]
     name: String,
-    certificate: Spanned<FileCertificate>,
-    authorisation: Option<PathBuf>,
+    certificate: Spanned<Table<FileCertificate>>,
+    authorisation: Option<FilePath>,
 }
 
 #[derive(Deserialize)]
@@ -322,10 +326,14 @@ impl Check<'_> {
         let brins: Vec<&str> = brins.iter().map(String::as_str).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         self.duplicates(&file);
-        let schools: Vec<_> = file.school.into_iter().filter_map(|school| self.school(school)).collect();
-        let recipients: Vec<_> = file.recipient.into_iter().filter_map(|one| self.recipient(one)).collect();
+        let schools: Vec<_> = file.school.into_iter().filter_map(|school| self.school(school.0)).collect();
+        let recipients: Vec<_> = file.recipient.into_iter().filter_map(|one| self.recipient(one.0)).collect();
         self.same_certificates(&recipients);
         let keys_directory = self.base.join(&file.keys);
+        let checkpoint_copy = match &file.log.copy {
+            None => keys_directory.join("checkpoint"),
+            Some(copy) => self.base.join(copy),
+        };
         let (data, agreements) = (self.base.join(&file.data), self.base.join(&file.agreements));
         // In a sticky folder others cannot replace a file, but they can add one: here that is a key or an agreement.
         self.folder(&keys_directory, 0o022, 0);
@@ -347,10 +355,10 @@ impl Check<'_> {
             keys: keys?,
             agreements: agreements?,
             gateway: gateway?,
-            operations: file.operations.map(|operations| operations.listen.into_inner()),
+            operations: file.operations.map(|operations| operations.0.listen.into_inner()),
             authority,
             origin,
-            checkpoint_copy: self.base.join(file.log.copy.unwrap_or_else(|| file.keys.join("checkpoint"))),
+            checkpoint_copy,
             retention,
             terms,
             integrity,
@@ -423,7 +431,7 @@ impl Check<'_> {
         let default = Terms::default();
         let rights_days = self.days(&retention.rights_days, "rights_days", default.rights_days);
         let drift_days = self.days(&retention.drift_days, "drift_days", default.drift_days);
-        for term in &retention.term {
+        for Table(term) in &retention.term {
             let what = term.what.get_ref();
             if what.trim().is_empty() || what.chars().count() > 200 || what.contains(char::is_control) {
                 self.wrong(term.what.span(), "what is kept is not said", "say it in one line");
@@ -435,7 +443,7 @@ impl Check<'_> {
                 self.wrong(id.span(), what, format!("choose from {}", ids.join(", ")));
             }
         }
-        let school = retention.term.iter().map(|term| SchoolTerm {
+        let school = retention.term.iter().map(|Table(term)| SchoolTerm {
             what: term.what.get_ref().clone(),
             category: term.category.as_ref().map(|id| id.get_ref().clone()),
             months: term.months,
@@ -506,7 +514,7 @@ impl Check<'_> {
         }
         let las = match school.las {
             None => None,
-            Some(las) => Some(self.las(las)?),
+            Some(las) => Some(self.las(las.0)?),
         };
         Some(Arc::new(School {
             brin: school.brin.into_inner(),
@@ -569,7 +577,7 @@ impl Check<'_> {
                 None
             }
         };
-        let authorisation = self.authorisation(&las.authorisation);
+        let authorisation = self.authorisation(las.authorisation.as_ref());
         if self.problems.len() > before {
             return None;
         }
@@ -631,15 +639,19 @@ impl Check<'_> {
             self.wrong(recipient.id.span(), "the id of a recipient is no such word", mend);
         }
         let span = recipient.certificate.span();
-        let FileCertificate { subject_alt_name, sha256, oin } = recipient.certificate.into_inner();
+        let FileCertificate { subject_alt_name, sha256, oin } = recipient.certificate.into_inner().0;
         let certificate = match (subject_alt_name, sha256, oin) {
             (Some(name), None, None) if !name.is_empty() && !name.contains('*') => {
                 Some(CertificateMatch::SubjectAltName(name.to_ascii_lowercase()))
             }
             (None, Some(digits), None) => {
                 let mut bytes = [0; 32];
-                let digits = digits.replace(':', "").to_ascii_lowercase();
-                hex::decode_to_slice(digits, &mut bytes).ok().map(|()| CertificateMatch::Sha256(bytes))
+                // As openssl prints it, with a colon after each byte but the last, or the digits alone.
+                let pairs: Vec<&str> = digits.split(':').collect();
+                let shape =
+                    pairs.len() == 1 || (pairs.len() == 32 && pairs.iter().all(|pair| pair.len() == 2));
+                let read = shape.then(|| hex::decode_to_slice(pairs.concat(), &mut bytes).ok());
+                read.flatten().map(|()| CertificateMatch::Sha256(bytes))
             }
             (None, None, Some(oin)) => {
                 let shape =
@@ -654,7 +666,7 @@ impl Check<'_> {
         }
         let authorisation = match &recipient.authorisation {
             None => None,
-            Some(path) => Some(self.authorisation(path)?),
+            Some(path) => Some(self.authorisation(path.as_ref())?),
         };
         if self.problems.len() > before {
             return None;
@@ -709,7 +721,7 @@ impl Check<'_> {
                 let mend = "keep one [[school]] for each BRIN; without `dependance` it stands for all its vestigingen";
                 self.wrong(school.brin.span(), what, mend);
             }
-            let same = |other: &&FileSchool| {
+            let same = |other: &&Table<FileSchool>| {
                 other.schoolkey.as_ref().map(Spanned::get_ref)
                     == school.schoolkey.as_ref().map(Spanned::get_ref)
             };

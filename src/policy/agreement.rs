@@ -19,6 +19,7 @@ use crate::{
     policy::purpose,
     problem::{Lines, Problem, toml_problem},
     pseudonym::PseudonymDomain,
+    strict::{Table, word},
 };
 
 pub use diff::{Change, changes, only_narrows, treated};
@@ -119,19 +120,20 @@ struct File {
     product: String,
     annex: String,
     purpose: Spanned<String>,
+    #[serde(deserialize_with = "word")]
     basis: Basis,
-    valid: Spanned<Valid>,
-    pseudonym: Spanned<Domain>,
-    parties: Option<Spanned<Both>>,
-    contact: Option<Spanned<Both>>,
+    valid: Spanned<Table<Valid>>,
+    pseudonym: Spanned<Table<Domain>>,
+    parties: Option<Spanned<Table<Both>>>,
+    contact: Option<Spanned<Table<Both>>>,
     breach_contact: Option<Spanned<String>>,
     categories: Option<Spanned<Vec<String>>>,
-    special: Option<terms::FileSpecial>,
+    special: Option<Table<terms::FileSpecial>>,
     interest: Option<Spanned<String>>,
-    keeps: Option<Spanned<Vec<Keeps>>>,
-    sub_processors: Option<Spanned<Vec<SubProcessor>>>,
+    keeps: Option<Spanned<Vec<Table<Keeps>>>>,
+    sub_processors: Option<Spanned<Vec<Table<SubProcessor>>>>,
     location: Option<Spanned<Vec<String>>>,
-    safeguard: Option<Spanned<Safeguard>>,
+    safeguard: Option<Spanned<Table<Safeguard>>>,
     annex_sha256: Option<Spanned<String>>,
     author: Option<Spanned<String>>,
     release: BTreeMap<Spanned<String>, Spanned<String>>,
@@ -147,6 +149,7 @@ struct Valid {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Domain {
+    #[serde(deserialize_with = "word")]
     domain: DomainKind,
     chain: Option<String>,
     sector: Option<String>,

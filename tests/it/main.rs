@@ -11,11 +11,13 @@ mod documents; // golden documents, spellings, chunkings
 mod drift; // what a feed never held before is said once
 mod endings; // suppliers that hang up or do not read, LASes that drip, disks that are full
 mod epochs; // which keys were in force is on record, once
+mod equality; // what leaves is what the agreement allows of what there is: all of it, and nothing else
 mod gateway; // the real binary, mutual TLS, a pupil administration that misbehaves
 mod holds; // what differs too much waits for a decision
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
 mod memory; // neither a core dump nor the memory of a process at rest holds what was planted
+mod mutations; // every key of configuration and agreements: misspelt, left out, with values that are none
 mod planted; // numbers and a name that are planted, and a search for every form of them
 mod properties; // whatever the agreement and the document: only what is named leaves
 mod reports; // what reports count is what the log exports; a page is no more than a page

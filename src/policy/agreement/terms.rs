@@ -7,7 +7,10 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::catalogue::{Category, catalogue};
+use crate::{
+    catalogue::{Category, catalogue},
+    strict::{Table, word},
+};
 
 /// Grounds for special categories of personal data: AVG art. 9(2), and what the UAVG adds for schools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -64,6 +67,7 @@ pub enum SafeguardKind {
 #[serde(deny_unknown_fields)]
 pub struct Safeguard {
     /// Of what kind.
+    #[serde(deserialize_with = "word")]
     pub kind: SafeguardKind,
     /// Which one, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +83,7 @@ pub struct Keeps {
     /// So many months,
     pub months: u16,
     /// after this.
+    #[serde(deserialize_with = "word")]
     pub after: After,
 }
 
@@ -135,16 +140,16 @@ pub struct Terms {
 
 /// The part of an agreement file that [`Terms`] are read from.
 pub(super) struct FileTerms {
-    pub(super) parties: Option<Spanned<Both>>,
-    pub(super) contact: Option<Spanned<Both>>,
+    pub(super) parties: Option<Spanned<Table<Both>>>,
+    pub(super) contact: Option<Spanned<Table<Both>>>,
     pub(super) breach_contact: Option<Spanned<String>>,
     pub(super) categories: Option<Spanned<Vec<String>>>,
-    pub(super) special: Option<FileSpecial>,
+    pub(super) special: Option<Table<FileSpecial>>,
     pub(super) interest: Option<Spanned<String>>,
-    pub(super) keeps: Option<Spanned<Vec<Keeps>>>,
-    pub(super) sub_processors: Option<Spanned<Vec<SubProcessor>>>,
+    pub(super) keeps: Option<Spanned<Vec<Table<Keeps>>>>,
+    pub(super) sub_processors: Option<Spanned<Vec<Table<SubProcessor>>>>,
     pub(super) location: Option<Spanned<Vec<String>>>,
-    pub(super) safeguard: Option<Spanned<Safeguard>>,
+    pub(super) safeguard: Option<Spanned<Table<Safeguard>>>,
     pub(super) annex_sha256: Option<Spanned<String>>,
     pub(super) author: Option<Spanned<String>>,
 }
@@ -152,6 +157,7 @@ pub(super) struct FileTerms {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileSpecial {
+    #[serde(deserialize_with = "word")]
     pub(super) ground: SpecialGround,
 }
 
@@ -217,15 +223,15 @@ impl FileTerms {
         let breach_contact = line(self.breach_contact, "breach_contact");
         let interest = line(self.interest, "interest");
         let author = line(self.author, "author");
-        let mut both = |given: Option<Spanned<Both>>, key: &str| {
+        let mut both = |given: Option<Spanned<Table<Both>>>, key: &str| {
             let given = given?;
-            let Both { school, recipient } = given.get_ref();
+            let Both { school, recipient } = &given.get_ref().0;
             if !text(school) || !text(recipient) {
                 let mend =
                     format!("write {key} = {{ school = \"…\", recipient = \"…\" }}, each a text of one line");
                 wrong(given.span(), format!("{key} is still to be filled in"), mend);
             }
-            Some(given.into_inner())
+            Some(given.into_inner().0)
         };
         let (parties, contact) = (both(self.parties, "parties"), both(self.contact, "contact"));
         let annex_sha256 = self.annex_sha256.map(|given| {
@@ -258,7 +264,7 @@ impl FileTerms {
                     "say it in `what`".into(),
                 );
             }
-            given.into_inner()
+            given.into_inner().into_iter().map(|keeps| keeps.0).collect()
         });
         let mut outside = None;
         let mut countries = |places: &[String], span: Range<usize>| {
@@ -283,13 +289,23 @@ impl FileTerms {
                     nameless = Some(given.span());
                 }
             }
-            given.into_inner()
+            given.into_inner().into_iter().map(|sub| sub.0).collect()
         });
         if let Some(span) = nameless {
             let mend = "say of each its name, what it does and its location".to_owned();
             wrong(span, "a sub-processor is not complete".into(), mend);
         }
-        let safeguard = self.safeguard.map(Spanned::into_inner);
+        let safeguard = self.safeguard.map(|given| {
+            if given.get_ref().text.as_deref().is_some_and(|which| !text(which)) {
+                let mend = "say which one it is in `text`, or remove `text`".to_owned();
+                wrong(
+                    given.span(),
+                    "the safeguard is still to be filled in, or no text of one line".into(),
+                    mend,
+                );
+            }
+            given.into_inner().0
+        });
         if let Some((span, place)) = outside.filter(|_| safeguard.is_none()) {
             let what = format!("{place} is outside the EEA, and no safeguard is stated");
             let mend = "add safeguard = { kind = \"adequaatheidsbesluit\" } or another that holds, or have the data kept in the EEA";
@@ -300,7 +316,7 @@ impl FileTerms {
             contact,
             breach_contact,
             categories,
-            special: self.special.map(|special| special.ground),
+            special: self.special.map(|special| special.0.ground),
             interest,
             keeps,
             sub_processors,
