@@ -27,6 +27,7 @@ mod rights; // who objects stays out, from the next person on
 mod rows; // files of rows: sealed, found, proven, erased, rolled up
 mod samples; // real messages against the official schemas, where those are present
 mod schemas; // every published schema is loaded
+mod standing; // a disk that fails at every step of a change
 mod tlog; // checkpoints and tiles, read by code that is not ours
 mod vectors; // pseudonyms, tokens and handles
 mod world; // a clock that can be put on any day

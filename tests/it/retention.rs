@@ -403,6 +403,7 @@ fn busy_half_a_year() -> tempfile::TempDir {
     let clock = Hands::at(date(2026, 3, 2));
     let log = Log::open(site(dir.path(), LONGER), Arc::<Hands>::clone(&clock)).unwrap();
     deliver(&log, &[STAYS, LEAVES]);
+    log.stand("99DE", b"what stands for years", Leaf::new(LeafKind::Right)).unwrap();
     log.close();
     fs::copy(dir.path().join("elsewhere/checkpoint"), dir.path().join("first")).unwrap();
     let log = Log::open(site(dir.path(), LONGER), Arc::<Hands>::clone(&clock)).unwrap();
@@ -425,11 +426,12 @@ fn busy_half_a_year() -> tempfile::TempDir {
 }
 
 /// Of each kind that holds whatever its age, how many leaves there are.
-fn holding(dir: &Path) -> [usize; 2] {
-    let mut counted = [0; 2];
+fn holding(dir: &Path) -> [usize; 3] {
+    let mut counted = [0; 3];
     let reader = Reader::open(&dir.join("data")).unwrap();
     let mut count = |_, leaf: &Leaf| match leaf.kind {
         LeafKind::KeyEpoch => counted[0] += 1,
+        LeafKind::Right => counted[2] += 1,
         LeafKind::RollUp if leaf.start_ms < sluis::clock::day_start_ms(date(2026, 4, 1)) => counted[1] += 1,
         _ => {}
     };
@@ -446,12 +448,12 @@ fn the_oldest_leaves_go_and_the_rest_verifies() {
         let reader = Reader::open(&dir.path().join("data")).unwrap();
         (reader.published(), reader.prove([Position(3)]).unwrap().remove(0).1)
     };
-    assert_eq!(holding(dir.path()), [1, 1]);
+    assert_eq!(holding(dir.path()), [1, 1, 1]);
     let coming = due(&dir.path().join("data"), PRUNED, TODAY).unwrap();
     let gone = retain(dir.path(), PRUNED, TODAY);
     assert_eq!(gone, coming, "a dry run says what goes");
     assert_eq!(gone.leaves, 768, "whole bundles of September, October and November");
-    assert_eq!(holding(dir.path()), [1, 1], "recorded anew");
+    assert_eq!(holding(dir.path()), [1, 1, 1], "recorded anew");
     assert!(files(dir.path(), "tile/entries").iter().all(|name| name.as_str() >= "003"));
     assert!(files(dir.path(), "tile/0").iter().all(|name| name.as_str() >= "003"));
 
