@@ -35,6 +35,25 @@ impl ExchangeOutcome {
     }
 }
 
+/// What an exchange is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matter {
+    /// Notices of corrections, erasures and restrictions.
+    Notices,
+    /// An operation of the UWLR standard.
+    Uwlr(Operation),
+}
+
+impl Matter {
+    /// A bounded label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Notices => "notices",
+            Self::Uwlr(operation) => operation.as_str(),
+        }
+    }
+}
+
 /// Why a connection came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionRefusal {
@@ -176,7 +195,9 @@ impl Metrics {
             for operation in Operation::ALL {
                 self.exchanges.with_label_values(&[operation.as_str(), outcome.label()]);
             }
-            self.exchanges.with_label_values(&["unknown", outcome.label()]);
+            for other in [Matter::Notices.label(), "unknown"] {
+                self.exchanges.with_label_values(&[other, outcome.label()]);
+            }
         }
         for code in FaultCode::ALL {
             self.refusals.with_label_values(&[code.as_str()]);
@@ -196,8 +217,8 @@ impl Metrics {
     }
 
     /// An exchange ended.
-    pub fn exchange(&self, operation: Option<Operation>, outcome: ExchangeOutcome) {
-        let operation = operation.map_or("unknown", Operation::as_str);
+    pub fn exchange(&self, matter: Option<Matter>, outcome: ExchangeOutcome) {
+        let operation = matter.map_or("unknown", Matter::label);
         self.exchanges.with_label_values(&[operation, outcome.label()]).inc();
     }
 

@@ -16,6 +16,7 @@ mod holds; // what differs too much waits for a decision
 mod home; // a working directory to test in
 mod log; // the disclosure log: tampering, crashes, group commit
 mod memory; // neither a core dump nor the memory of a process at rest holds what was planted
+mod notices; // who holds an older value is told, by what it knows the person by
 mod planted; // numbers and a name that are planted, and a search for every form of them
 mod properties; // whatever the agreement and the document: only what is named leaves
 mod results; // results go to the school they are of, whole, or not at all
