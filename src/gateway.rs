@@ -12,6 +12,7 @@ mod fault;
 mod notices;
 mod permit;
 mod pull;
+mod webhook;
 
 use std::{
     collections::HashMap,
@@ -132,6 +133,8 @@ impl Gateway {
     /// Takes another configuration into force. Exchanges under way keep theirs.
     pub fn reload(&self, config: Config) {
         self.state.store(Arc::new(State::new(config)));
+        // It may name webhooks that were not there before.
+        self.ledger.look_again();
         self.books.metrics.reload_success.set(1);
     }
 

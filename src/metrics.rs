@@ -84,6 +84,7 @@ pub struct Metrics {
     pupils: IntCounterVec,
     events: IntCounterVec,
     las_errors: IntCounterVec,
+    webhooks: IntCounterVec,
     connection_refusals: IntCounterVec,
     /// Requests about a school that is not in the configuration.
     pub school_unknown: IntCounter,
@@ -167,6 +168,11 @@ impl Metrics {
                 "Failed calls to pupil administrations, by kind",
                 &["kind"],
             )?,
+            webhooks: counters(
+                "sluis_webhook_notices_total",
+                "Notices brought to recipients, by whether they were taken",
+                &["outcome"],
+            )?,
             connection_refusals: counters(
                 "sluis_connection_refusals_total",
                 "Connections that came to nothing, by reason",
@@ -211,6 +217,9 @@ impl Metrics {
         for error in LasError::ALL {
             self.las_errors.with_label_values(&[error.label()]);
         }
+        for outcome in ["failed", "taken"] {
+            self.webhooks.with_label_values(&[outcome]);
+        }
         for refusal in ConnectionRefusal::ALL {
             self.connection_refusals.with_label_values(&[refusal.label()]);
         }
@@ -240,6 +249,11 @@ impl Metrics {
     /// A call to a pupil administration failed.
     pub fn las_failed(&self, error: LasError) {
         self.las_errors.with_label_values(&[error.label()]).inc();
+    }
+
+    /// A notice was brought, and taken or not.
+    pub fn webhook(&self, taken: bool) {
+        self.webhooks.with_label_values(&[if taken { "taken" } else { "failed" }]).inc();
     }
 
     /// A connection came to nothing.

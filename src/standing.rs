@@ -126,6 +126,8 @@ pub struct Ledger {
     schools: Mutex<HashMap<String, Register>>,
     /// Held while one change is made.
     change: Mutex<()>,
+    /// Notices were made.
+    noticed: tokio::sync::Notify,
 }
 
 enum Source {
@@ -138,12 +140,17 @@ enum Source {
 impl Ledger {
     /// What stands by a log that is open for writing.
     pub fn of(log: Log) -> Self {
-        Self { source: Source::Log(log), schools: Mutex::default(), change: Mutex::default() }
+        Self::new(Source::Log(log))
     }
 
     /// What stands by a log that another may be writing. It cannot be changed, and changes of others do not show.
     pub fn reading(data: &Path) -> Self {
-        Self { source: Source::Reader(data.to_owned()), schools: Mutex::default(), change: Mutex::default() }
+        Self::new(Source::Reader(data.to_owned()))
+    }
+
+    fn new(source: Source) -> Self {
+        let noticed = tokio::sync::Notify::new();
+        Self { source, schools: Mutex::default(), change: Mutex::default(), noticed }
     }
 
     fn schools(&self) -> MutexGuard<'_, HashMap<String, Register>> {

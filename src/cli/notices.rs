@@ -136,10 +136,11 @@ pub(super) fn tell(telling: &Telling<'_>) -> Result<Told, ExitCode> {
             (NoticeKind::Correctie, Holds::Current) => continue,
             (NoticeKind::Correctie, Holds::Nothing) => {
                 eprintln!(
-                    "{}: holds something of the person and would get nothing now, so that nobody can tell whether it is \
-                     correct; not told",
+                    "{}: holds something of the person and would get nothing now, so that a feed does not tell whether it \
+                     is correct; tell it yourself, or run this again without --feed, which tells all who hold something",
                     recipient.shown()
                 );
+                told.untold += 1;
                 continue;
             }
             (NoticeKind::Correctie, Holds::Older | Holds::Unknown)

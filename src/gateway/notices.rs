@@ -1,7 +1,7 @@
 //! `GET /notices` and `POST /notices/<id>/acknowledge`: what a recipient is told of AVG art. 19.
 //!
 //! Who asks is known by the certificate; nothing in a request names a recipient, so there is no other's to ask for. What
-//! leaves is on record as delivered first: a body is made of [`ToldNotices`] and of nothing else.
+//! is fetched is on record as delivered first: the answer is made of [`ToldNotices`] and of nothing else.
 
 use std::sync::Arc;
 
@@ -70,6 +70,16 @@ fn item<'n>(config: &Config, brin: &'n str, notice: &'n Notice) -> Option<Item<'
     })
 }
 
+/// Notices as their recipient reads them. Nothing when none of them can be read any more.
+pub(super) fn message(config: &Config, notices: &[(&str, &Notice)]) -> Option<String> {
+    let notices: Vec<_> = notices.iter().filter_map(|(brin, notice)| item(config, brin, notice)).collect();
+    (!notices.is_empty()).then(|| text(notices))
+}
+
+fn text(notices: Vec<Item<'_>>) -> String {
+    serde_json::to_string(&Message { notices }).expect("texts and lists")
+}
+
 /// Who asks, and what is known of the exchange.
 struct Caller {
     state: Arc<State>,
@@ -112,8 +122,7 @@ impl Caller {
             told.extend(notices.into_inner().into_iter().map(|notice| (school.brin.as_str(), notice)));
         }
         told.sort_by_key(|(_, notice)| (notice.created_ms, notice.id));
-        let notices = told.iter().filter_map(|(brin, notice)| item(config, brin, notice)).collect();
-        Ok(serde_json::to_string(&Message { notices }).expect("texts and lists"))
+        Ok(text(told.iter().filter_map(|(brin, notice)| item(config, brin, notice)).collect()))
     }
 
     /// That the recipient has dealt with a notice, of whatever school.

@@ -7,7 +7,7 @@
 //! | status | step | trace id | `released` |
 //! |---|---|---|---|
 //! | 1 | made | the notice | 1 |
-//! | 2 | delivered | the exchange | how many notices |
+//! | 2 | delivered | the exchange, or one of its own where a webhook took it | how many notices |
 //! | 3 | acknowledged | the notice | 1 |
 //!
 //! Deliberately absent: what was corrected. The recipient asks for the person anew, under the agreement.
@@ -266,7 +266,19 @@ impl Ledger {
             standing.forget_notices(forgotten);
             standing.notices.push(notice);
             Ok(())
-        })
+        })?;
+        self.noticed.notify_one();
+        Ok(())
+    }
+
+    /// Has whoever waits for notices look again: there may be others to be told.
+    pub fn look_again(&self) {
+        self.noticed.notify_one();
+    }
+
+    /// Returns once notices were made since it was last asked. For one who waits.
+    pub async fn noticed(&self) {
+        self.noticed.notified().await;
     }
 
     /// Has it on record that notices of a recipient are delivered, those that were not before, and gives all of them that

@@ -2,18 +2,28 @@
 
 use std::{fs, io::Write, os::unix::fs::PermissionsExt, path::Path};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::civil::date;
+use ring::hmac;
 use serde_json::Value;
 use sluis::{
-    disclosure::{Leaf, LeafKind},
+    clock::SystemClock,
+    config::Config,
+    disclosure::{Leaf, LeafKind, Log},
+    keys::Purpose,
+    pseudonym::NoticeKey,
+    standing::{self, Ledger, NamedPerson, Notice, NoticeBy, NoticeContent, NoticeError, NoticeKind},
     tls::DevelopmentCa,
 };
+use uuid::Uuid;
 
 use crate::{
     certs,
     documents::feed,
     gateway::{ASK, FakeLas, Got, Served, attribute, connect, post, post_as, read_all, request, write_xml},
     home::{Home, Ran},
-    schemas::schema,
+    schemas::{json, schema},
+    world::Hands,
 };
 
 fn jip(name: &str) -> String {
@@ -222,6 +232,11 @@ fn erasure_and_restriction_are_told_to_all_who_hold_something() {
     assert_eq!(kinds("westzee"), [""; 0]);
     let ran = erase();
     assert!(ran.code == 1 && !ran.out.contains("on record under"), "told of once: {}{}", ran.out, ran.err);
+    // Of who is kept out by now a feed tells nothing, and that is not passed over.
+    fs::write(home.path("nieuw.xml"), pupils(&[&jip("Jippie")])).unwrap();
+    let ran = add(&home, "correctie", "key", "100001", &["--feed", "nieuw.xml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
+    assert_eq!(ran.err.matches("would get nothing now").count(), 2, "{}", ran.err);
     let ran = add(&home, "correctie", "key", "100001", &[]);
     assert_eq!((ran.code, ran.out.lines().count()), (0, 2), "{}{}", ran.out, ran.err);
     let ran = add(&home, "correctie", "key", "100002", &[]);
@@ -333,4 +348,158 @@ fn whoever_is_no_recipient_is_told_nothing() {
     let _ = stream.flush();
     assert_eq!(read_all(&mut stream), "");
     served.stop();
+}
+
+const WEBHOOK: &str = "\nwebhook = { url = \"URL\", secret = \"secrets/noordzee-webhook.toml\" }\n";
+
+/// noordzee wants to be told at an address, by messages under a secret of these bytes.
+fn hook(home: &Home, url: &str, secret: &[u8]) {
+    let path = home.path("secrets/noordzee-webhook.toml");
+    fs::write(&path, format!("secret = \"whsec_{}\"\n", STANDARD.encode(secret))).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    home.edit("sluis.toml", |text| {
+        text.replace(
+            "authorisation = \"secrets/noordzee.toml\"",
+            &format!("authorisation = \"secrets/noordzee.toml\"{}", WEBHOOK.replace("URL", url)),
+        )
+    });
+}
+
+#[test]
+fn a_notice_is_brought_to_a_webhook_until_it_is_taken() {
+    let home = certs::home();
+    let secret = [7; 32];
+    let mut turn = 0;
+    let receiver = FakeLas::new(Box::new(move |_, stream| {
+        turn += 1;
+        let status = if turn == 1 { "503 Service Unavailable" } else { "204 No Content" };
+        let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }));
+    hook(&home, &format!("http://127.0.0.1:{}/sluis", receiver.port), &secret);
+    let served = Served::start(&home, &FakeLas::answering(pupils(&[&jip("Jip")])));
+    let question = request(&home, "leerlinggegevens_verzoek", ASK);
+    let got = post(&home, &served, &question);
+    assert_eq!(post_as(&home, &served, "oostzee", &question).status, 200);
+    let (eckid, key) = (attribute(&got.text, "leerling", "eckid"), attribute(&got.text, "leerling", "key"));
+    let ran = add(&home, "verwijdering", "key", "100001", &[]);
+    assert_eq!((ran.code, ran.out.lines().count()), (0, 2), "{}{}", ran.out, ran.err);
+    served.wait_for("a notice was not taken");
+    assert_eq!(list(&home).matches("  open").count(), 2, "{}", list(&home));
+    served.wait_for("a notice was taken");
+    let listed = list(&home);
+    assert!(listed.contains("noordzee") && listed.matches("  delivered ").count() == 1, "{listed}");
+    served.until("/metrics", "sluis_webhook_notices_total{outcome=\"taken\"} 1");
+    served.until("/metrics", "sluis_webhook_notices_total{outcome=\"failed\"} 1");
+
+    let requests = receiver.requests.lock().unwrap().clone();
+    assert_eq!(requests.len(), 2, "and not to oostzee");
+    let key_of = hmac::Key::new(hmac::HMAC_SHA256, &secret);
+    let mut ids = Vec::new();
+    for sent in &requests {
+        let (head, body) = sent.split_once("\r\n\r\n").unwrap();
+        let header = |name: &str| {
+            let line = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            line.unwrap_or_else(|| panic!("{name} in {head}"))
+        };
+        let (id, seconds) = (header("webhook-id"), header("webhook-timestamp"));
+        let tag = STANDARD.decode(header("webhook-signature").strip_prefix("v1,").unwrap()).unwrap();
+        assert!(hmac::verify(&key_of, format!("{id}.{seconds}.{body}").as_bytes(), &tag).is_ok());
+        let answer: Value = serde_json::from_str(body).unwrap();
+        assert!(schema("notices.schema.json").is_valid(&answer), "{body}");
+        assert_eq!(answer["notices"][0]["id"], id);
+        assert_eq!(answer["notices"][0]["persons"], serde_json::json!([{ "eckid": eckid, "key": key }]));
+        ids.push(id.to_owned());
+    }
+    assert_eq!(ids[0], ids[1], "the same notice");
+    assert_eq!(acknowledge(&home, &served, "noordzee", &ids[0]).status, 204);
+    assert_none("log lines", served.stop().as_bytes(), &[eckid.rsplit('/').next().unwrap(), key, "100001"]);
+
+    let statuses = |client: &str| {
+        let code = Leaf::recipient_code(client);
+        let own: Vec<_> = steps(&home).into_iter().filter(|step| step.1 == code).map(|step| step.0).collect();
+        own
+    };
+    assert_eq!((statuses("noordzee"), statuses("oostzee")), (vec![1, 2, 3], vec![1]));
+    assert_verifies(&home);
+}
+
+#[test]
+fn a_webhook_that_is_not_in_order_is_named() {
+    let home = Home::new();
+    hook(&home, "http://127.0.0.1:1/", &[7; 32]);
+    assert_eq!(home.run(&["check"]).code, 0);
+    let refused = |what: &str| {
+        let ran = home.run(&["check"]);
+        assert!(
+            ran.code == 1 && ran.err.contains(what) && !ran.err.contains("whsec_BwcH"),
+            "{what}: {}",
+            ran.err
+        );
+    };
+    let file = home.path("secrets/noordzee-webhook.toml");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    refused("chmod 600");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let good = fs::read_to_string(&file).unwrap();
+    for bad in [good.replace("whsec_", ""), "secret = \"whsec_BwcHBwcH\"\n".into(), format!("{good}x = 1\n")]
+    {
+        fs::write(&file, bad).unwrap();
+        refused("is no secret of a webhook");
+    }
+    fs::write(&file, good).unwrap();
+    let mut url = "http://127.0.0.1:1/".to_owned();
+    for (other, what) in [
+        ("http://noordzee.example/", "plain HTTP is accepted on loopback only"),
+        ("https://noordzee.example/", "nothing says whose certificate the webhook has to show"),
+        ("ftp://noordzee.example/", "webhook.url is no address"),
+        ("https://wie:wat@noordzee.example/", "webhook.url is no address"),
+    ] {
+        home.edit("sluis.toml", |text| text.replace(&url, other));
+        other.clone_into(&mut url);
+        refused(what);
+    }
+    home.edit("sluis.toml", |text| {
+        text.replace(&url, "https://noordzee.example/")
+            .replace("/\", secret", "/\", ca = \"certs/ca.pem\", secret")
+    });
+    let ran = home.run(&["check"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let written = json(&fs::read_to_string(home.path("sluis.toml")).unwrap());
+    assert!(schema("sluis.schema.json").is_valid(&written), "the published schema knows it too");
+}
+
+#[test]
+fn what_was_dealt_with_is_forgotten() {
+    let home = Home::new();
+    let config = Config::load(&home.path("sluis.toml"), &SystemClock).unwrap();
+    let clock = Hands::at(date(2026, 9, 7));
+    let log = Log::open(config.log_site(), clock.clone()).unwrap();
+    let ledger = Ledger::of(log.clone());
+    let (epoch, root) = config.keys.current("99DE", Purpose::Log).unwrap();
+    let key = NoticeKey::new(root, epoch, "99DE");
+    let by = NoticeBy { transaction: Uuid::now_v7(), certificate: [0; 32], clock: clock.as_ref() };
+    let make = || {
+        let persons = vec![NamedPerson { eckid: None, key: Some("token".into()) }];
+        let content = NoticeContent { persons, fields: Vec::new() };
+        let notice = Notice::new("noordzee", NoticeKind::Correctie, None, &content, &key).unwrap();
+        let id = notice.id;
+        ledger.make_notice("99DE", notice, &by).unwrap();
+        id
+    };
+    let left = || {
+        let standing = ledger.school("99DE").unwrap().load_full();
+        standing.notices().iter().map(|notice| notice.id).collect::<Vec<_>>()
+    };
+    let (done, open) = (make(), make());
+    ledger.acknowledge_notice("99DE", "noordzee", done, &by).unwrap();
+    clock.put(date(2028, 9, 6));
+    let later = make();
+    assert_eq!(left(), [done, open, later], "730 days are not over");
+    clock.put(date(2028, 9, 8));
+    let last = make();
+    assert_eq!(left(), [open, later, last], "what waits stays");
+    let again = ledger.acknowledge_notice("99DE", "noordzee", done, &by);
+    assert!(matches!(again, Err(standing::Error::Notice(NoticeError::Unknown))));
+    log.close();
+    assert_verifies(&home);
 }

@@ -14,7 +14,7 @@ pub(crate) fn schema(name: &str) -> jsonschema::Validator {
 }
 
 /// TOML as JSON: dates become strings.
-fn json(text: &str) -> Value {
+pub(crate) fn json(text: &str) -> Value {
     fn value(given: toml::Value) -> Value {
         match given {
             toml::Value::String(text) => text.into(),
