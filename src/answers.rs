@@ -13,6 +13,7 @@ mod correction;
 pub mod evidence;
 pub mod export;
 mod leak;
+mod naming;
 mod now;
 mod parties;
 mod person;
@@ -30,13 +31,14 @@ use crate::{config::Config, disclosure::Reader};
 pub use breach::{Breach, BreachField, BreachSchool};
 pub use correction::{Holder, Holds, Worklist};
 pub use leak::{Affected, Leak, Listed};
+pub use naming::Named;
 pub use now::{NoValues, Now, Value};
 pub use parties::{Ended, Fields, Party, SchoolName, Under};
 pub use person::{Delivered, Inzage, Summarised};
 pub use portable::Portable;
 pub use reading::Reading;
 pub use received::{FieldCount, Received, SchoolReceived};
-pub use subject::{Given, Person, Unresolved, Who};
+pub use subject::{Given, Known, Person, Unresolved, Who};
 
 /// All days a log can have.
 pub const ALWAYS: RangeInclusive<Date> = Date::constant(2000, 1, 1)..=Date::constant(9000, 1, 1);

@@ -14,6 +14,7 @@ mod interrupt;
 mod keys;
 mod log;
 mod minimise;
+mod notices;
 mod preview;
 mod progress;
 mod report;
@@ -75,6 +76,11 @@ enum Command {
     },
     /// Cut one feed file down to what a recipient may have, on record
     Minimise(minimise::Arguments),
+    /// Notices to who holds something of a person: it was corrected, erased or restricted
+    Notices {
+        #[command(subcommand)]
+        command: notices::Command,
+    },
     /// Show what would become of each field of a feed file; nothing is disclosed or logged
     Preview(preview::Arguments),
     /// What the log and the agreements answer: inzage, datalek, ontvangers, verwerkingsregister, …
@@ -156,6 +162,7 @@ pub fn run() -> ExitCode {
         Command::Keys { command } => keys::run(&command, &clock),
         Command::Log { command } => log::run(&command, &clock),
         Command::Minimise(arguments) => minimise::run(&arguments, &clock),
+        Command::Notices { command } => notices::run(&command, &clock),
         Command::Preview(arguments) => preview::run(&arguments, &clock),
         Command::Report { command } => report::run(&command, &clock),
         Command::Rights { command } => rights::run(&command, &clock),

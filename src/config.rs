@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use ring::hmac;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -149,6 +150,36 @@ pub struct Recipient {
     pub certificate: CertificateMatch,
     /// What it must present besides.
     pub authorisation: Option<Authorisation>,
+    /// Where it wants to be told of notices; none: it fetches them.
+    pub webhook: Option<Webhook>,
+}
+
+/// Where a recipient wants to be told.
+#[derive(Debug)]
+pub struct Webhook {
+    /// Its address.
+    pub url: http::Uri,
+    /// TLS; none for plain HTTP on loopback.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// What messages are signed with.
+    pub secret: WebhookSecret,
+}
+
+/// What messages to a webhook are signed with. Not printable.
+pub struct WebhookSecret(pub(crate) hmac::Key);
+
+impl WebhookSecret {
+    /// HMAC-SHA-256 of a text.
+    pub fn sign(&self, text: &[u8]) -> [u8; 32] {
+        let tag = hmac::sign(&self.0, text);
+        *tag.as_ref().first_chunk().expect("HMAC-SHA-256 gives 32 bytes")
+    }
+}
+
+impl std::fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WebhookSecret(..)")
+    }
 }
 
 /// The three parts of the autorisatie header of UWLR. Neither printed nor compared in a way that tells how far.

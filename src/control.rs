@@ -26,7 +26,9 @@ use crate::{
     disclosure::{self, Leaf, LeafKind, Log, Reader},
     plausibility::Places,
     policy::agreement::{Agreement, parse_recorded},
-    standing::{self, Approval, Because, Decision, HexHandle, Ledger, Right, RightKind, Scope},
+    standing::{
+        self, Approval, Because, Decision, HexHandle, Ledger, Notice, NoticeBy, Right, RightKind, Scope,
+    },
 };
 
 /// The socket, in the folder of the log.
@@ -84,6 +86,13 @@ pub enum Request {
         scope: Scope,
         /// What stands for the person, by log key.
         handles: Vec<(u16, HexHandle)>,
+    },
+    /// Make notices. What they say of a person is sealed; when and under which reference, the desk says itself.
+    Notify {
+        /// The school.
+        brin: String,
+        /// The notices, one for each recipient.
+        notices: Vec<Notice>,
     },
     /// Put on record that the log is about to be read.
     Read {
@@ -192,6 +201,13 @@ impl Desk {
                 let mut leaf = Leaf::new(LeafKind::Right);
                 describe(&mut leaf, kind, &scope, reference);
                 self.ledger.change(&brin, leaf, |standing| Ok(standing.lift(kind, &scope, &handles)?))?;
+            }
+            Request::Notify { brin, notices } => {
+                let by =
+                    NoticeBy { transaction: reference, certificate: [0; 32], clock: self.clock.as_ref() };
+                for notice in notices {
+                    self.ledger.make_notice(&brin, notice, &by)?;
+                }
             }
             Request::Read { reading, school, recipient } => {
                 let clock = self.clock.as_ref();

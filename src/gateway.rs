@@ -1,6 +1,7 @@
-//! `POST /uwlr`: who asks what, and how the answer travels.
+//! `POST /uwlr`: who asks what, and how the answer travels. `/notices`: what recipients are told of those whose data they
+//! hold.
 //!
-//! A request passes, in this order: certificate → recipient, form, autorisatie, school, agreement. Each can end it
+//! A request of the standard passes, in this order: certificate → recipient, form, autorisatie, school, agreement. Each can end it
 //! with a UWLR fault, and until the last is passed the pupil administration does not hear of it. What it is sent is
 //! built anew; nothing of the supplier's request is passed on as it came.
 
@@ -8,8 +9,10 @@ mod account;
 mod ask;
 mod bring;
 mod fault;
+mod notices;
 mod permit;
 mod pull;
+mod webhook;
 
 use std::{
     collections::HashMap,
@@ -22,7 +25,7 @@ use fault::Stop;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_TYPE, HeaderMap, HeaderValue},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
@@ -43,6 +46,31 @@ use crate::{
     shutdown::Shutdown,
     standing::Ledger,
 };
+
+/// What is asked for, by path and method.
+enum Route {
+    Notices(notices::Asked),
+    Uwlr,
+}
+
+impl Route {
+    fn of(method: &Method, path: &str) -> Result<Self, Stop> {
+        let acknowledged = || path.strip_prefix("/notices/")?.strip_suffix("/acknowledge");
+        let (route, wanted) = match path {
+            "/notices" => (Self::Notices(notices::Asked::All), Method::GET),
+            "/uwlr" => (Self::Uwlr, Method::POST),
+            _ => match acknowledged().map(Uuid::try_parse) {
+                Some(Ok(id)) => (Self::Notices(notices::Asked::Acknowledge(id)), Method::POST),
+                Some(Err(_)) => return Err(Stop::Problem(StatusCode::NOT_FOUND, "notice-unknown")),
+                None => return Err(Stop::Problem(StatusCode::NOT_FOUND, "not-found")),
+            },
+        };
+        if *method != wanted {
+            return Err(Stop::Problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"));
+        }
+        Ok(route)
+    }
+}
 
 /// The configuration in force, and what was built from it.
 pub struct State {
@@ -110,6 +138,8 @@ impl Gateway {
     /// Takes another configuration into force. Exchanges under way keep theirs.
     pub fn reload(&self, config: Config) {
         self.state.store(Arc::new(State::new(config)));
+        // It may name webhooks that were not there before.
+        self.ledger.look_again();
         self.books.metrics.reload_success.set(1);
     }
 
@@ -125,18 +155,14 @@ impl Gateway {
     }
 
     /// A place among the exchanges at once.
-    fn admit(&self, request: &Request<Incoming>) -> Result<OwnedSemaphorePermit, Stop> {
-        if request.uri().path() != "/uwlr" {
-            return Err(Stop::Problem(StatusCode::NOT_FOUND, "not-found"));
-        }
-        if request.method() != Method::POST {
-            return Err(Stop::Problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"));
-        }
+    fn admit(&self, request: &Request<Incoming>) -> Result<(OwnedSemaphorePermit, Route), Stop> {
+        let route = Route::of(request.method(), request.uri().path())?;
         if self.shutdown.is_draining() {
             return Err(Stop::Problem(StatusCode::SERVICE_UNAVAILABLE, "stopping"));
         }
         let place = Arc::clone(&self.places).try_acquire_owned();
-        place.map_err(|_| Stop::Problem(StatusCode::SERVICE_UNAVAILABLE, "busy"))
+        let place = place.map_err(|_| Stop::Problem(StatusCode::SERVICE_UNAVAILABLE, "busy"))?;
+        Ok((place, route))
     }
 
     /// One exchange.
@@ -161,10 +187,18 @@ impl Handler for Gateway {
     async fn handle(&self, peer: Option<Arc<[u8]>>, request: Request<Incoming>) -> Response<Body> {
         let transaction = transaction_id(request.headers(), self.clock.as_ref());
         let books = Arc::clone(&self.books);
+        // Nothing about notices is kept on the way, and neither is that there are none.
+        let private = request.uri().path().starts_with("/notices");
         let (account, answered) = match self.admit(&request) {
-            Ok(place) => {
+            Ok((place, route)) => {
                 let account = Account::open(books, transaction, Some(place));
-                let answered = self.exchange(peer, request, &account).instrument(account.span.clone()).await;
+                let answered = async {
+                    match route {
+                        Route::Notices(asked) => self.notices(peer, request, asked, &account).await,
+                        Route::Uwlr => self.exchange(peer, request, &account).await,
+                    }
+                };
+                let answered = answered.instrument(account.span.clone()).await;
                 (account, answered)
             }
             Err(stop) => (Account::open(books, transaction, None), Err(stop)),
@@ -186,6 +220,9 @@ impl Handler for Gateway {
             }
         });
         account.answered(response.status());
+        if private {
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         if let Ok(value) = HeaderValue::from_str(&transaction.to_string()) {
             response.headers_mut().insert("fsc-transaction-id", value);
         }

@@ -1,4 +1,4 @@
-//! The client side: towards a pupil administration, and towards a collector of traces.
+//! The client side: towards a pupil administration, a collector of traces, and recipients that want to be told.
 
 use std::{
     future::Future,
@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, StatusCode, Uri,
     body::Incoming,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue},
     rt::{Read, ReadBufCursor, Write},
 };
 use hyper_util::{
@@ -191,12 +191,12 @@ pub fn xml_charset(content_type: &str) -> Option<Option<Charset>> {
     Some(None)
 }
 
-/// Why a collector did not take what it was sent.
+/// Why a collector, or another that is sent something, did not take it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CollectorError {
     /// No connection, no TLS, or a broken one.
-    #[error("the collector cannot be reached, or broke off")]
+    #[error("the other side cannot be reached, or broke off")]
     Connect,
     /// It took a part and rejected the rest.
     #[error("the collector rejected {rejected} of {spans} spans")]
@@ -207,10 +207,10 @@ pub enum CollectorError {
         spans: usize,
     },
     /// Another status than one that says it was taken.
-    #[error("the collector answered with status {0}")]
+    #[error("the other side answered with status {0}")]
     Status(u16),
     /// No answer in time.
-    #[error("the collector did not answer in time")]
+    #[error("the other side did not answer in time")]
     TimedOut,
 }
 
@@ -272,6 +272,47 @@ impl Collector {
             Ok(body.map_err(|_| CollectorError::Connect)?.to_bytes())
         };
         timeout(Self::RESPONSE, answered).await.map_err(|_| CollectorError::TimedOut)?
+    }
+}
+
+/// A client for the webhook of a recipient, for one message.
+pub struct Messenger {
+    url: Uri,
+    client: Client<Connector, Full<Bytes>>,
+}
+
+impl Messenger {
+    /// A client. Without `tls`, plain HTTP; the configuration allows that on loopback alone.
+    pub fn new(url: Uri, tls: Option<Arc<rustls::ClientConfig>>) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .http1_max_buf_size(MAX_HEAD)
+            .build(Connector { tls: tls.map(TlsConnector::from), connect: Collector::CONNECT });
+        Self { url, client }
+    }
+
+    /// Posts a message in JSON. Any status of success means that it was taken; what else is said is not read.
+    ///
+    /// # Errors
+    ///
+    /// [`CollectorError`].
+    pub async fn post(
+        &self,
+        headers: [(&'static str, HeaderValue); 3],
+        message: String,
+    ) -> Result<(), CollectorError> {
+        let mut post = Request::new(Full::new(Bytes::from(message)));
+        *post.method_mut() = Method::POST;
+        *post.uri_mut() = self.url.clone();
+        post.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        post.headers_mut().extend(headers.map(|(name, value)| (HeaderName::from_static(name), value)));
+        let answer = timeout(Collector::RESPONSE, self.client.request(post)).await;
+        let answer = answer.map_err(|_| CollectorError::TimedOut)?.map_err(|_| CollectorError::Connect)?;
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(CollectorError::Status(answer.status().as_u16()))
+        }
     }
 }
 

@@ -18,6 +18,8 @@
 //!   and know neither network nor disk; [`minimise`] runs them over one document and cuts it into chunks of at most 256
 //!   persons.
 //! - What leaves passes one door: [`egress`] takes [`disclosure::Recorded`] and nothing else, and only the log makes one.
+//!   Notices of art. 19 ([`standing`]) hold no more than what their recipient was given, and leave once it is on record that
+//!   they are delivered.
 //! - There is no exclude rule: a field without a line in the agreement is withheld ([`policy::Rulings`]), and what the
 //!   field [`catalogue`] does not know has no [`token`] to be passed on with.
 //! - Results travel the other way, from supplier to LAS: [`results`] puts the LAS's own keys back in.

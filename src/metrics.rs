@@ -35,6 +35,25 @@ impl ExchangeOutcome {
     }
 }
 
+/// What an exchange is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matter {
+    /// Notices of corrections, erasures and restrictions.
+    Notices,
+    /// An operation of the UWLR standard.
+    Uwlr(Operation),
+}
+
+impl Matter {
+    /// A bounded label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Notices => "notices",
+            Self::Uwlr(operation) => operation.as_str(),
+        }
+    }
+}
+
 /// Why a connection came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionRefusal {
@@ -65,6 +84,7 @@ pub struct Metrics {
     pupils: IntCounterVec,
     events: IntCounterVec,
     las_errors: IntCounterVec,
+    webhooks: IntCounterVec,
     connection_refusals: IntCounterVec,
     /// Requests about a school that is not in the configuration.
     pub school_unknown: IntCounter,
@@ -152,6 +172,11 @@ impl Metrics {
                 "Failed calls to pupil administrations, by kind",
                 &["kind"],
             )?,
+            webhooks: counters(
+                "sluis_webhook_notices_total",
+                "Notices brought to recipients, by whether they were taken",
+                &["outcome"],
+            )?,
             connection_refusals: counters(
                 "sluis_connection_refusals_total",
                 "Connections that came to nothing, by reason",
@@ -181,7 +206,9 @@ impl Metrics {
             for operation in Operation::ALL {
                 self.exchanges.with_label_values(&[operation.as_str(), outcome.label()]);
             }
-            self.exchanges.with_label_values(&["unknown", outcome.label()]);
+            for other in [Matter::Notices.label(), "unknown"] {
+                self.exchanges.with_label_values(&[other, outcome.label()]);
+            }
         }
         for code in FaultCode::ALL {
             self.refusals.with_label_values(&[code.as_str()]);
@@ -195,14 +222,17 @@ impl Metrics {
         for error in LasError::ALL {
             self.las_errors.with_label_values(&[error.label()]);
         }
+        for outcome in ["failed", "taken"] {
+            self.webhooks.with_label_values(&[outcome]);
+        }
         for refusal in ConnectionRefusal::ALL {
             self.connection_refusals.with_label_values(&[refusal.label()]);
         }
     }
 
     /// An exchange ended.
-    pub fn exchange(&self, operation: Option<Operation>, outcome: ExchangeOutcome) {
-        let operation = operation.map_or("unknown", Operation::as_str);
+    pub fn exchange(&self, matter: Option<Matter>, outcome: ExchangeOutcome) {
+        let operation = matter.map_or("unknown", Matter::label);
         self.exchanges.with_label_values(&[operation, outcome.label()]).inc();
     }
 
@@ -230,6 +260,11 @@ impl Metrics {
     /// A call to a pupil administration failed.
     pub fn las_failed(&self, error: LasError) {
         self.las_errors.with_label_values(&[error.label()]).inc();
+    }
+
+    /// A notice was brought, and taken or not.
+    pub fn webhook(&self, taken: bool) {
+        self.webhooks.with_label_values(&[if taken { "taken" } else { "failed" }]).inc();
     }
 
     /// A connection came to nothing.

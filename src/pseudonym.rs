@@ -9,10 +9,12 @@ mod derive;
 mod identity;
 mod pgn;
 mod scan;
+mod sealed;
 mod token;
 
 pub use derive::{AuthorityRefused, ContentMac, LogKeys, Pseudonym, PseudonymDomain, Pseudonymiser};
 pub use identity::{EckId, Identity, KeyKind, KeyRefused, PupilKey};
 pub use pgn::{Bsn, NotAPgn, Onderwijsnummer, Pgn};
 pub use scan::{Own, Reading, Released, Scanner, Seen, holds_elfproef_number};
+pub use sealed::NoticeKey;
 pub use token::{TokenOpener, UnknownToken};

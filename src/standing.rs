@@ -1,5 +1,5 @@
 //! What stands until something else is said: objections, restrictions and consents of persons, versions of agreements in
-//! force, deliveries that are held, and what feeds were seen to hold. Of each school one file, every change of which is
+//! force, deliveries that are held, notices to recipients, and what feeds were seen to hold. Of each school one file, every change of which is
 //! a record in the log first ([`Log::stand`]).
 //!
 //! A [`Ledger`] holds what stands in memory and changes it; a [`Register`] is that of one school, which exchanges look at
@@ -8,6 +8,7 @@
 mod approval;
 mod drift;
 mod hold;
+mod notice;
 mod rights;
 
 use std::{
@@ -30,6 +31,10 @@ use crate::{
 pub use approval::{Activated, Approval, ApprovalError};
 pub use drift::Drift;
 pub use hold::{Because, Decision, Hold, HoldError};
+pub use notice::{
+    NamedPerson, Notice, NoticeBy, NoticeContent, NoticeError, NoticeKind, NoticeState, NoticeStep,
+    ToldNotices,
+};
 pub use rights::{DecidedBy, HexHandle, Right, RightError, RightKind, Rights, Scope, Untraceable};
 
 /// What the leaf says when old entries were let go of by rule; the numbers before it are those of [`RightKind`].
@@ -50,6 +55,9 @@ pub struct Standing {
     /// Deliveries that are or were held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     holds: Vec<Hold>,
+    /// Who is told of a correction, an erasure or a restriction.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<Notice>,
     /// What feeds were seen to hold.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     seen: drift::Seen,
@@ -73,6 +81,9 @@ pub enum Error {
     /// Nothing can be decided on a hold.
     #[error("{0}")]
     Hold(#[from] HoldError),
+    /// Nothing can be done with a notice.
+    #[error("{0}")]
+    Notice(#[from] NoticeError),
     /// An entry cannot be made or lifted.
     #[error("{0}")]
     Right(#[from] RightError),
@@ -118,6 +129,8 @@ pub struct Ledger {
     schools: Mutex<HashMap<String, Register>>,
     /// Held while one change is made.
     change: Mutex<()>,
+    /// Notices were made.
+    noticed: tokio::sync::Notify,
 }
 
 enum Source {
@@ -130,12 +143,17 @@ enum Source {
 impl Ledger {
     /// What stands by a log that is open for writing.
     pub fn of(log: Log) -> Self {
-        Self { source: Source::Log(log), schools: Mutex::default(), change: Mutex::default() }
+        Self::new(Source::Log(log))
     }
 
     /// What stands by a log that another may be writing. It cannot be changed, and changes of others do not show.
     pub fn reading(data: &Path) -> Self {
-        Self { source: Source::Reader(data.to_owned()), schools: Mutex::default(), change: Mutex::default() }
+        Self::new(Source::Reader(data.to_owned()))
+    }
+
+    fn new(source: Source) -> Self {
+        let noticed = tokio::sync::Notify::new();
+        Self { source, schools: Mutex::default(), change: Mutex::default(), noticed }
     }
 
     fn schools(&self) -> MutexGuard<'_, HashMap<String, Register>> {

@@ -68,10 +68,10 @@ pub enum Holds {
 }
 
 /// The last row of a person that a recipient got.
-struct Last {
-    leaf: Leaf,
+pub(super) struct Last {
+    pub(super) leaf: Leaf,
     position: Position,
-    row: Row,
+    pub(super) row: Row,
     outcome: Ended,
 }
 
@@ -88,10 +88,18 @@ impl Answers<'_> {
         feed: Option<&Path>,
         clock: &Arc<dyn Clock>,
     ) -> io::Result<Worklist> {
+        let last = self.last_of(&school.brin, person)?;
+        let holders = last.iter().map(|last| self.holder(school, last, person, feed, clock));
+        let holders = holders.collect();
+        Ok(Worklist { school: self.school(&school.brin), partial: person.partial, holders })
+    }
+
+    /// The last row of a person that each recipient got.
+    pub(super) fn last_of(&self, brin: &str, person: &Person) -> io::Result<Vec<Last>> {
         let days: RangeInclusive<Date> = ALWAYS;
         let mut rows: BTreeMap<Position, Row> = BTreeMap::new();
         for handle in person.distinct() {
-            self.reader.rows(&school.brin, &days, Some(&handle), &mut |located| {
+            self.reader.rows(brin, &days, Some(&handle), &mut |located| {
                 if located.row.outcome == RowOutcome::Released {
                     rows.insert(located.position, located.row);
                 }
@@ -99,7 +107,7 @@ impl Answers<'_> {
         }
         let mut last: BTreeMap<[u8; 12], Last> = BTreeMap::new();
         if !rows.is_empty() {
-            self.each_with_outcome(&school.brin, &days, &mut |position, leaf| {
+            self.each_with_outcome(brin, &days, &mut |position, leaf| {
                 if let Some(status) = outcome_of(leaf) {
                     let own = last.get_mut(&leaf.recipient).filter(|last| last.leaf.span_id == leaf.span_id);
                     own.into_iter().for_each(|last| last.outcome = Some(status).into());
@@ -111,22 +119,30 @@ impl Answers<'_> {
                 }
             })?;
         }
-        let holders = last.into_values().map(|last| {
-            let fields = Fields::of(&last.leaf, last.row.subject);
-            Holder {
-                recipient: self.party(&last.leaf.recipient),
-                agreement: self.under(&last.leaf),
-                last_ms: last.leaf.end_ms,
-                outcome: last.outcome,
-                transaction: Uuid::from_bytes(last.leaf.transaction),
-                position: last.position.0,
-                released: fields.names(last.row.released),
-                holds: feed.map_or(Holds::Unknown, |feed| self.holds(school, &last, person, feed, clock)),
-                mask: (fields, last.row.released),
-            }
-        });
-        let holders = holders.collect();
-        Ok(Worklist { school: self.school(&school.brin), partial: person.partial, holders })
+        Ok(last.into_values().collect())
+    }
+
+    /// Who got a row, and whether it would get the same now.
+    pub(super) fn holder(
+        &self,
+        school: &Arc<School>,
+        last: &Last,
+        person: &Person,
+        feed: Option<&Path>,
+        clock: &Arc<dyn Clock>,
+    ) -> Holder {
+        let fields = Fields::of(&last.leaf, last.row.subject);
+        Holder {
+            recipient: self.party(&last.leaf.recipient),
+            agreement: self.under(&last.leaf),
+            last_ms: last.leaf.end_ms,
+            outcome: last.outcome,
+            transaction: Uuid::from_bytes(last.leaf.transaction),
+            position: last.position.0,
+            released: fields.names(last.row.released),
+            holds: feed.map_or(Holds::Unknown, |feed| self.holds(school, last, person, feed, clock)),
+            mask: (fields, last.row.released),
+        }
     }
 
     fn holds(

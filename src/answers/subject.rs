@@ -17,7 +17,7 @@ use crate::{
     decode::{self, DecodeError, decode},
     disclosure::{Leaf, LeafKind, Subject, Wanted, rowfile::Handle},
     keys::{IdentitySource, Purpose},
-    minimise::{PGN_FIELDS, identity_of, key_kind, source_of},
+    minimise::{PGN_FIELDS, all_identities, identity_of, key_kind, source_of},
     pseudonym::{EckId, Identity, LogKeys, Pgn, Pseudonym, Pseudonymiser, PupilKey, digits},
     record::Record,
     token::Token,
@@ -54,6 +54,18 @@ pub struct Person {
     /// Whether the log may have more of the person, under handles that cannot be told from what was given: results,
     /// which stand under the key; rows under another log key, or from when the pupil had another number.
     pub partial: bool,
+}
+
+/// What is known of a person while a question about it is answered, to name it by to others. Not printable.
+pub struct Known {
+    /// The handles.
+    pub person: Person,
+    /// Whether it is a pupil or a teacher.
+    pub kind: catalogue::Person,
+    /// Every identifier that is known.
+    pub(super) identities: Vec<Identity>,
+    /// The pseudonym that was given, where that was one of Sluis's own.
+    pub(super) own: Option<(Zeroizing<String>, Pseudonym)>,
 }
 
 /// Why a person cannot be told from what was given. None of these holds the identifier.
@@ -153,16 +165,33 @@ impl Answers<'_> {
     ///
     /// [`Unresolved`]: what more is needed, or that there is no such person.
     pub fn resolve(&self, who: &Who<'_>) -> Result<Person, Unresolved> {
+        Ok(self.look(who, false)?.person)
+    }
+
+    /// The same, with every identifier of the person that can be known: a feed that is given is looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Answers::resolve`].
+    pub fn known(&self, who: &Who<'_>) -> Result<Known, Unresolved> {
+        self.look(who, true)
+    }
+
+    fn look(&self, who: &Who<'_>, all: bool) -> Result<Known, Unresolved> {
+        let known = |person, identities, own: Option<Own<'_>>| Known {
+            person,
+            kind: who.person,
+            identities,
+            own: own.map(|own| (Zeroizing::new(own.uri.to_owned()), own.pseudonym)),
+        };
         let brin = &who.school.brin;
         let source = source_of(who.school.identity, who.person);
         let log_keys = self.log_keys(brin);
         // Results stand under the key, whatever else pseudonyms are made from; they are of pupils alone.
         let one_identity = source == IdentitySource::LasKey || who.person == catalogue::Person::Leerkracht;
         if let Given::Handle(handle) = who.given {
-            return Ok(Person {
-                handles: vec![(None, handle)],
-                partial: !one_identity || log_keys.len() > 1,
-            });
+            let partial = !one_identity || log_keys.len() > 1;
+            return Ok(known(Person { handles: vec![(None, handle)], partial }, Vec::new(), None));
         }
         let own = self.own(&who.given)?;
         let direct = if own.is_none() { who.given.identity(source, who.person)? } else { None };
@@ -174,7 +203,7 @@ impl Answers<'_> {
             }),
         };
         let record = match who.feed {
-            Some(feed) if direct.is_none() || !one_identity => self.look_up(who, feed, &is_own)?,
+            Some(feed) if all || direct.is_none() || !one_identity => self.look_up(who, feed, &is_own)?,
             _ => None,
         };
         let partial = !one_identity && record.is_none();
@@ -185,7 +214,7 @@ impl Answers<'_> {
                 Some(own) => {
                     let handles = self.given_out(brin, &own)?;
                     let partial = !one_identity || handles.len() < log_keys.len();
-                    Ok(Person { handles, partial })
+                    Ok(known(Person { handles, partial }, Vec::new(), Some(own)))
                 }
                 None if who.feed.is_some() => Err(Unresolved::NotInFeed),
                 None => Err(Unresolved::NeedsFeed(source)),
@@ -200,7 +229,10 @@ impl Answers<'_> {
                 }
             }
         }
-        Ok(Person { handles, partial })
+        if all && let Some(record) = &record {
+            identities.extend(all_identities(record, who.person));
+        }
+        Ok(known(Person { handles, partial }, identities, own))
     }
 
     /// What stands for a person from now on: handles under the newest log key, one for each identifier that is known. Of a

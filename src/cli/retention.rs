@@ -5,6 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use super::{
     ConfigFile, FAILED,
     access::Access,
+    notices::{Telling, tell},
     who::{WhoArguments, find_school},
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     config::Config,
     control::{Answer, Desk, Request},
     disclosure::{self, Due, Log, due},
-    standing::{HexHandle, Ledger},
+    standing::{HexHandle, Ledger, NoticeKind},
 };
 
 #[derive(clap::Args)]
@@ -71,6 +72,16 @@ pub(super) fn erase(arguments: &Erase, clock: &Arc<dyn Clock>) -> Result<(), Exi
     let answers = Answers::open(config).map_err(|error| failed(config, &disclosure::Error::Open(error)))?;
     let person = asked.resolve(&answers, school, &arguments.who)?;
     let access = Access::open(config, clock)?;
+    // The rows say who holds something of the person, so whoever does is told before they go.
+    let told = tell(&Telling {
+        kind: NoticeKind::Verwijdering,
+        about: &|_| true,
+        asked: &asked,
+        who: &arguments.who,
+        school,
+        access: &access,
+        clock,
+    })?;
     let handles = person.distinct().into_iter().map(HexHandle).collect();
     let answer = access.ask(Request::Erase { brin: school.brin.clone(), handles });
     access.close();
@@ -87,7 +98,7 @@ pub(super) fn erase(arguments: &Erase, clock: &Arc<dyn Clock>) -> Result<(), Exi
              feed of the school that has the person"
         );
     }
-    if unsealed > 0 || person.partial { Err(ExitCode::from(FAILED)) } else { Ok(()) }
+    if unsealed > 0 || person.partial { Err(ExitCode::from(FAILED)) } else { told.all() }
 }
 
 fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Log, ExitCode> {

@@ -9,16 +9,17 @@ use uuid::Uuid;
 use super::{
     ConfigFile,
     access::{Access, standing},
+    notices::{Telling, tell},
     report,
     who::{WhoArguments, find_school, usage},
 };
 use crate::{
-    answers::Answers,
+    answers::{Answers, Holder},
     clock::Clock,
     config::{Config, School},
     control::{Answer, Request},
     policy::purpose,
-    standing::{DecidedBy, HexHandle, Right, RightKind, Scope},
+    standing::{DecidedBy, HexHandle, NoticeKind, Right, RightKind, Scope},
 };
 
 #[derive(Subcommand)]
@@ -89,12 +90,39 @@ fn add(what: &What, decided_by: DecidedBy, clock: &Arc<dyn Clock>) -> Result<(),
         entered_ms: 0,
         reference: Uuid::nil(),
     };
+    let about = right.scope.clone();
     let answer = access.ask(Request::Enter { brin: school.brin.clone(), right });
+    let told = match &answer {
+        Ok(Answer::Done { reference }) => {
+            println!("on record under {reference}; it holds from the next pupil on");
+            // Whoever has something of the person already has to be told (AVG art. 19).
+            (what.kind == RightKind::Beperking).then(|| {
+                tell(&Telling {
+                    kind: NoticeKind::Beperking,
+                    about: &|holder| is_about(&about, holder, &answers),
+                    asked: &asked,
+                    who: &what.who,
+                    school,
+                    access: &access,
+                    clock,
+                })
+            })
+        }
+        _ => None,
+    };
     access.close();
-    if let Answer::Done { reference } = answer? {
-        println!("on record under {reference}; it holds from the next pupil on");
+    answer?;
+    told.transpose()?.map_or(Ok(()), |told| told.all())
+}
+
+/// Whether what a recipient got last is what a restriction is about. Nobody can tell of an agreement that is gone, and
+/// then it is.
+fn is_about(scope: &Scope, holder: &Holder, answers: &Answers<'_>) -> bool {
+    match (scope, answers.agreement(&holder.agreement)) {
+        (Scope::All, _) | (_, None) => true,
+        (Scope::Agreement(id), Some(agreement)) => agreement.id == *id,
+        (Scope::Purpose(id), Some(agreement)) => agreement.purpose == *id,
     }
-    Ok(())
 }
 
 fn lift(what: &What, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {

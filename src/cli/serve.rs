@@ -245,6 +245,7 @@ impl Parts {
             Arc::clone(&self.metrics),
             self.shutdown.clone(),
         ));
+        tokio::spawn(Arc::clone(gateway).bring_notices());
         self.until_told(signals, gateway, file, clock).await;
         self.shutdown.drain();
         tracing::info!("draining");

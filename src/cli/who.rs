@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{ConfigFile, FAILED, USAGE};
 use crate::{
-    answers::{Answers, Given, Person, Unresolved, Who},
+    answers::{Answers, Given, Known, Person, Unresolved, Who},
     catalogue,
     clock::Clock,
     config::{Config, School},
@@ -92,6 +92,16 @@ impl Asked {
         who: &WhoArguments,
     ) -> Result<(u16, Vec<Handle>), ExitCode> {
         answers.subject(&self.who(school, who)?).map_err(|error| unresolved(&error))
+    }
+
+    /// The same, with whatever the person can be named by.
+    pub(super) fn known(
+        &self,
+        answers: &Answers<'_>,
+        school: &School,
+        who: &WhoArguments,
+    ) -> Result<Known, ExitCode> {
+        answers.known(&self.who(school, who)?).map_err(|error| unresolved(&error))
     }
 
     fn who<'a>(&self, school: &'a School, who: &'a WhoArguments) -> Result<Who<'a>, ExitCode> {

@@ -11,11 +11,16 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::hmac;
 use serde::Deserialize;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use super::{Authorisation, Config, Gateway, Integrity, Las, Limits, Recipient, School, SchoolTerm, Terms};
+use super::{
+    Authorisation, Config, Gateway, Integrity, Las, Limits, Recipient, School, SchoolTerm, Terms, Webhook,
+    WebhookSecret,
+};
 use crate::{
     catalogue::catalogue,
     clock::{Clock, amsterdam},
@@ -145,6 +150,21 @@ struct FileRecipient {
     name: String,
     certificate: Spanned<Table<FileCertificate>>,
     authorisation: Option<FilePath>,
+    webhook: Option<Table<FileWebhook>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileWebhook {
+    url: Spanned<String>,
+    ca: Option<FilePath>,
+    secret: FilePath,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSecret {
+    secret: String,
 }
 
 #[derive(Deserialize)]
@@ -584,22 +604,80 @@ impl Check<'_> {
         Some(Las { url, tls: tls?, authorisation: authorisation? })
     }
 
-    /// A file of secrets: what is wrong with it is said without any of its text.
-    fn authorisation(&mut self, path: &Path) -> Option<Authorisation> {
+    fn webhook(&mut self, webhook: &FileWebhook) -> Option<Webhook> {
+        let before = self.problems.len();
+        let span = webhook.url.span();
+        let url: Option<http::Uri> = webhook.url.get_ref().parse().ok();
+        let url =
+            url.filter(|url| url.authority().is_some_and(|authority| !authority.as_str().contains('@')));
+        let mend = "write it like https://noordzee.example/sluis";
+        let tls = match (&url, &webhook.ca) {
+            (Some(url), Some(ca)) if url.scheme_str() == Some("https") => {
+                let ca = self.base.join(ca);
+                self.file(&ca);
+                let config = tls::client_config(&ca, None, self.clock);
+                self.keep(config).map(|config| Some(Arc::new(config)))
+            }
+            (Some(url), None) if url.scheme_str() == Some("https") => {
+                let mend = "add `ca`: the PEM file of the authority that issued the webhook's certificate";
+                self.wrong(span, "nothing says whose certificate the webhook has to show", mend);
+                None
+            }
+            (Some(url), _) if url.scheme_str() == Some("http") && is_loopback(url) => Some(None),
+            (Some(url), _) if url.scheme_str() == Some("http") => {
+                self.wrong(span, "plain HTTP is accepted on loopback only", "write https:// and add `ca`");
+                None
+            }
+            _ => {
+                self.wrong(span, "webhook.url is no address", mend);
+                None
+            }
+        };
+        let secret = self.webhook_secret(webhook.secret.as_ref());
+        if self.problems.len() > before {
+            return None;
+        }
+        Some(Webhook { url: url?, tls: tls?, secret: secret? })
+    }
+
+    /// As Standard Webhooks write one: `whsec_` and 24 to 64 bytes in base64.
+    fn webhook_secret(&mut self, path: &Path) -> Option<WebhookSecret> {
+        let (path, text) = self.secret_text(path)?;
+        let parsed: Option<FileSecret> = toml::from_str(&text).ok();
+        let secret = parsed.map(|parsed| Zeroizing::new(parsed.secret));
+        let bytes = secret
+            .as_deref()
+            .and_then(|secret| STANDARD.decode(secret.strip_prefix("whsec_")?).ok())
+            .map(Zeroizing::new)
+            .filter(|bytes| (24..=64).contains(&bytes.len()));
+        if bytes.is_none() {
+            let mend = "write secret = \"whsec_…\", with 24 to 64 random bytes in base64, and nothing else";
+            self.problems.push(Problem::new(path, "is no secret of a webhook", mend));
+        }
+        bytes.map(|bytes| WebhookSecret(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
+    }
+
+    /// The text of a file that nobody else may read.
+    fn secret_text(&mut self, path: &Path) -> Option<(PathBuf, Zeroizing<String>)> {
         let path = self.base.join(path);
         self.secret(&path);
         if let Err(problem) = check_private(&path) {
             self.problems.push(problem);
             return None;
         }
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => Zeroizing::new(text),
+        match fs::read_to_string(&path) {
+            Ok(text) => Some((path, Zeroizing::new(text))),
             Err(error) => {
                 let what = format!("cannot be read ({})", error.kind());
                 self.problems.push(Problem::new(path, what, "restore the file"));
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    /// A file of secrets: what is wrong with it is said without any of its text.
+    fn authorisation(&mut self, path: &Path) -> Option<Authorisation> {
+        let (path, text) = self.secret_text(path)?;
         let mend =
             "write autorisatiesleutel, klantcode and klantnaam, each of 1 to 64 characters, and nothing else";
         let parsed: FileAuthorisation = match toml::from_str(&text) {
@@ -668,6 +746,10 @@ impl Check<'_> {
             None => None,
             Some(path) => Some(self.authorisation(path.as_ref())?),
         };
+        let webhook = match &recipient.webhook {
+            None => None,
+            Some(webhook) => Some(self.webhook(webhook)?),
+        };
         if self.problems.len() > before {
             return None;
         }
@@ -676,6 +758,7 @@ impl Check<'_> {
             name: recipient.name,
             certificate: certificate?,
             authorisation,
+            webhook,
         }))
     }
 

@@ -156,6 +156,7 @@ struct Inner {
     standing: Mutex<Option<Arc<dyn Storage>>>,
     sealer: Mutex<Option<Sealer>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    retention: Retention,
 }
 
 /// Hands records to the writer.
@@ -249,6 +250,7 @@ impl Log {
                 standing: Mutex::new(Some(storage)),
                 sealer: Mutex::new(Some(sealer)),
                 writer: Mutex::new(Some(writer)),
+                retention,
             }),
         })
     }
@@ -321,6 +323,11 @@ impl Log {
     /// When one is not on disk.
     pub fn note_key_epochs(&self, leaves: Vec<Leaf>) -> Result<(), Error> {
         self.ask(move |state| state.retainer.note_key_epochs(leaves))
+    }
+
+    /// How long it keeps what it holds of persons.
+    pub fn retention(&self) -> Retention {
+        self.inner.retention
     }
 
     /// What stands for a school; nothing when nothing was ever said.

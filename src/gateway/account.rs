@@ -17,8 +17,7 @@ use super::fault::Stop;
 use crate::{
     disclosure::Log,
     fault::FaultCode,
-    ingress::Operation,
-    metrics::{ExchangeOutcome, Metrics},
+    metrics::{ExchangeOutcome, Matter, Metrics},
 };
 
 /// Where exchanges are recorded and counted.
@@ -56,7 +55,7 @@ pub(super) struct Account {
 }
 
 struct Told {
-    operation: Option<Operation>,
+    matter: Option<Matter>,
     status: u16,
     /// Failed until somebody knows better: an exchange that was abandoned has failed.
     outcome: ExchangeOutcome,
@@ -76,7 +75,7 @@ impl Account {
             school = Empty,
             recipient = Empty
         );
-        let told = Told { operation: None, status: 0, outcome: ExchangeOutcome::Failed };
+        let told = Told { matter: None, status: 0, outcome: ExchangeOutcome::Failed };
         Arc::new(Self {
             books,
             transaction,
@@ -92,9 +91,9 @@ impl Account {
         self.began + longest
     }
 
-    pub(super) fn asks(&self, operation: Operation) {
-        self.span.record("operation", operation.as_str());
-        self.told().operation = Some(operation);
+    pub(super) fn asks(&self, matter: Matter) {
+        self.span.record("operation", matter.label());
+        self.told().matter = Some(matter);
     }
 
     /// The status of the answer.
@@ -109,6 +108,7 @@ impl Account {
             {
                 ExchangeOutcome::Failed
             }
+            Stop::Problem(_, "internal" | "unavailable") => ExchangeOutcome::Failed,
             Stop::Fault(_) | Stop::Problem(..) => ExchangeOutcome::Refused,
         };
     }
@@ -126,11 +126,11 @@ impl Drop for Account {
     fn drop(&mut self) {
         let told = self.told.get_mut().unwrap_or_else(PoisonError::into_inner);
         let metrics = &self.books.metrics;
-        metrics.exchange(told.operation, told.outcome);
+        metrics.exchange(told.matter, told.outcome);
         metrics.exchange_seconds.observe(self.began.elapsed().as_secs_f64());
         let _entered = self.span.enter();
         self.books.look_at_log();
-        let operation = told.operation.map_or("unknown", Operation::as_str);
+        let operation = told.matter.map_or("unknown", Matter::label);
         let transaction = self.transaction;
         tracing::info!(%transaction, operation, status = told.status, outcome = told.outcome.label(), "exchange");
     }

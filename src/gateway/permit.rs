@@ -17,6 +17,7 @@ use crate::{
     fault::FaultCode,
     ingress::{self, Operation, RequestError},
     las::{LasClient, xml_charset},
+    metrics::Matter,
     party::PeerCertificate,
     policy::rules::Reason,
     stack::cleared,
@@ -81,7 +82,7 @@ impl Gateway {
             };
             fault(FaultCode::OngeldigBericht, text)
         })?;
-        account.asks(request.operation);
+        account.asks(Matter::Uwlr(request.operation));
         let other = Operation::ALL
             .iter()
             .any(|known| *known != request.operation && action.as_deref() == Some(known.soap_action()));

@@ -8,6 +8,7 @@
 //! | subject handle | first 16 bytes of HMAC-SHA-256(log subkey, as for a pseudonym) |
 //! | recipient tag | first 8 bytes of HMAC-SHA-256(log subkey, len ‖ recipient ‖ pseudonym) |
 //! | content MAC | first 16 bytes of HMAC-SHA-256(log subkey, bytes) |
+//! | what a notice says | AES-256-GCM under a log subkey, see [`sealed`](super::sealed) |
 
 use std::fmt;
 
@@ -60,7 +61,7 @@ fn context(parts: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-fn subkey<const N: usize>(root: &RootKey, parts: &[&[u8]]) -> Zeroizing<[u8; N]> {
+pub(super) fn subkey<const N: usize>(root: &RootKey, parts: &[&[u8]]) -> Zeroizing<[u8; N]> {
     let info = context(parts);
     let salt = hkdf::Salt::new(hkdf::HKDF_SHA512, b"sluis");
     let mut key = Zeroizing::new([0; N]);

@@ -103,6 +103,11 @@ impl EckId {
         Ok(Self(text.to_owned()))
     }
 
+    /// The ECK iD itself, for recipients whose agreement lets it pass.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// Whether it has the form the Nummervoorziening gives out, in production or pilot.
     pub fn is_official(&self) -> bool {
         let rest = self.0.strip_prefix("https://ketenid.nl/");

@@ -14,7 +14,7 @@ use crate::{
 const PUPIL: &str = "<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam></leerling></leerlingen>";
 
 /// A working directory that trusts the authority of `certs/`, with three recipients that are known in three ways.
-fn home() -> Home {
+pub(crate) fn home() -> Home {
     let home = Home::new();
     let certs = Path::new(env!("CARGO_MANIFEST_DIR")).join("certs");
     for name in ["ca", "gateway", "noordzee", "oostzee", "westzee"] {

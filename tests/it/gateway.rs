@@ -24,7 +24,7 @@ type Answer = Box<dyn FnMut(&str, &mut TcpStream) + Send>;
 
 /// A pupil administration on loopback: reads a request whole, keeps it, and lets `answer` write what it likes.
 pub(crate) struct FakeLas {
-    port: u16,
+    pub(crate) port: u16,
     pub(crate) requests: Arc<Mutex<Vec<String>>>,
     _thread: JoinHandle<()>,
 }

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -110,6 +111,11 @@ authorisation = "secrets/noordzee.toml"
 
 [recipient.certificate]
 subject_alt_name = "noordzee.example"
+
+[recipient.webhook]
+url    = "https://noordzee.example/sluis"
+ca     = "certs/ca.pem"
+secret = "secrets/noordzee-webhook.toml"
 
 [[recipient]]
 id   = "oostzee"
@@ -428,6 +434,9 @@ impl Subject {
         let mut keys = Keys::default();
         keys.walk(&schema, "");
         let home = Home::new();
+        let secret = home.path("secrets/noordzee-webhook.toml");
+        fs::write(&secret, "secret = \"whsec_c2VjcmV0IG9mIG5vb3JkemVlLCBub2JvZHkgZWxzZQ==\"\n").unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
         let file = home.path(file);
         Self { schema, validator, keys, home, file }
     }
@@ -842,8 +851,16 @@ fn orders(values: &[Value]) -> Vec<Vec<Value>> {
 /// that speaks of a school or recipient of another name.
 fn told_elsewhere(place: &str) -> bool {
     let last = place.rsplit('/').next().unwrap();
-    let paths =
-        ["agreements", "authorisation", "ca", "certificate", "client_ca", "client_certificate", "client_key"];
+    let paths = [
+        "agreements",
+        "authorisation",
+        "ca",
+        "certificate",
+        "client_ca",
+        "client_certificate",
+        "client_key",
+        "secret",
+    ];
     let more_paths = ["keys", "private_key"];
     let named = ["school", "school/[]/brin", "recipient", "recipient/[]/id"];
     paths.contains(&last) || more_paths.contains(&last) || named.contains(&place)

@@ -6,7 +6,7 @@ fn folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas")
 }
 
-fn schema(name: &str) -> jsonschema::Validator {
+pub(crate) fn schema(name: &str) -> jsonschema::Validator {
     let text = fs::read_to_string(folder().join(name)).unwrap();
     let schema: Value = serde_json::from_str(&text).unwrap();
     assert!(jsonschema::meta::is_valid(&schema), "{name} is no JSON Schema");
@@ -14,7 +14,7 @@ fn schema(name: &str) -> jsonschema::Validator {
 }
 
 /// TOML as JSON: dates become strings.
-fn json(text: &str) -> Value {
+pub(crate) fn json(text: &str) -> Value {
     fn value(given: toml::Value) -> Value {
         match given {
             toml::Value::String(text) => text.into(),
@@ -41,6 +41,7 @@ fn every_schema_is_loaded_here() {
         "agreement.schema.json",
         "catalogue.schema.json",
         "catalogue.toml",
+        "notices.schema.json",
         "purposes.toml",
         "sluis.schema.json",
     ];
