@@ -5,7 +5,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeSet, HashMap},
-    io::{self, BufReader},
+    io::{self, BufReader, Seek, SeekFrom},
     ops::{Range, RangeInclusive},
     path::Path,
     sync::Arc,
@@ -69,7 +69,12 @@ pub struct Reader {
     /// Of these, the first that is there.
     minimum: u64,
     bundle: RefCell<Option<Bundle>>,
+    segments: RefCell<Vec<Segment>>,
 }
+
+/// A segment of the write-ahead log, held open: one that goes while it is read can be read to its end. None while it
+/// is being read.
+type Segment = (String, Option<Box<dyn Source>>);
 
 fn invalid() -> io::Error {
     io::ErrorKind::InvalidData.into()
@@ -86,14 +91,31 @@ impl Reader {
     }
 
     /// Opens the log on a storage.
+    ///
+    /// Segments first, then the checkpoint: what is in none that could be opened any more was put under a checkpoint
+    /// before it went, and so is under the one that is read after.
     pub(super) fn on(storage: Arc<dyn Storage>) -> io::Result<Self> {
+        let mut segments = Vec::new();
+        for name in storage.list("wal")? {
+            match storage.open(&format!("wal/{name}")) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => segments.push((name, Some(opened?))),
+            }
+        }
         let note = read_small(storage.as_ref(), "checkpoint", CHECKPOINT_BYTES)?;
         let note = String::from_utf8(note.ok_or(io::ErrorKind::NotFound)?).map_err(|_| invalid())?;
         // Read for its size alone; whoever wants to know who signed it verifies the log.
         let text = note.split_inclusive("\n\n").next().and_then(|text| text.strip_suffix('\n'));
         let checkpoint: Checkpoint = text.ok_or_else(invalid)?.parse().map_err(|_| invalid())?;
         let minimum = Minimum::read(storage.as_ref())?.index.min(checkpoint.size);
-        Ok(Self { storage, note, published: checkpoint.size, minimum, bundle: RefCell::new(None) })
+        Ok(Self {
+            storage,
+            note,
+            published: checkpoint.size,
+            minimum,
+            bundle: RefCell::new(None),
+            segments: RefCell::new(segments),
+        })
     }
 
     /// What stands for a school, word for word; nothing when nothing was ever said.
@@ -316,19 +338,39 @@ impl Reader {
         Ok(low)
     }
 
-    /// The first position the write-ahead log still holds.
+    /// The first position the write-ahead log held when this was opened.
     fn tail_start(&self) -> io::Result<u64> {
         let mut first = u64::MAX;
-        for name in self.storage.list("wal")? {
-            let mut head = match self.storage.open(&format!("wal/{name}")) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                opened => opened?,
-            };
-            if let Ok((position, _)) = Scanner::beginning(&mut head)? {
+        self.each_segment(&mut |mut segment| {
+            if let Ok((position, _)) = Scanner::beginning(&mut segment)? {
                 first = first.min(position);
             }
-        }
+            Ok(true)
+        })?;
         Ok(first)
+    }
+
+    /// Hands over each segment at its beginning, in order, until told that it is enough.
+    fn each_segment(&self, take: &mut dyn FnMut(&mut Box<dyn Source>) -> io::Result<bool>) -> io::Result<()> {
+        let count = self.segments.borrow().len();
+        for place in 0..count {
+            let (name, held) = {
+                let (name, held) = &mut self.segments.borrow_mut()[place];
+                (name.clone(), held.take())
+            };
+            let mut segment = match held {
+                Some(held) => held,
+                // Whoever takes it asks for another of it.
+                None => self.storage.open(&format!("wal/{name}"))?,
+            };
+            segment.seek(SeekFrom::Start(0))?;
+            let more = take(&mut segment);
+            self.segments.borrow_mut()[place].1 = Some(segment);
+            if !more? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Shows each row of a school on these days; of one person, where a handle is given.
@@ -401,30 +443,20 @@ impl Reader {
 
     /// Shows each frame of the write-ahead log, as far as it is whole.
     fn tail(&self, show: &mut dyn FnMut(Position, &Frame) -> io::Result<()>) -> io::Result<()> {
-        for name in self.storage.list("wal")? {
-            let open = || {
-                Ok::<_, io::Error>(BufReader::with_capacity(
-                    256 * 1024,
-                    self.storage.open(&format!("wal/{name}"))?,
-                ))
-            };
-            let mut head = match open() {
-                // It went between being listed and being opened: its rows are in sealed files.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                opened => opened?,
-            };
-            let Ok((first, link)) = Scanner::beginning(&mut head)? else { return Ok(()) };
+        self.each_segment(&mut |segment| {
+            let Ok((first, link)) = Scanner::beginning(segment)? else { return Ok(false) };
+            segment.seek(SeekFrom::Start(0))?;
             let mut end = End::at(first, link);
-            let Ok(mut scanner) = Scanner::open(open()?, &end)? else { return Err(invalid()) };
+            let source = BufReader::with_capacity(256 * 1024, segment);
+            let Ok(mut scanner) = Scanner::open(source, &end)? else { return Err(invalid()) };
             loop {
                 let position = end.next();
                 match scanner.step(&mut end)? {
                     Step::Frame(frame) => show(position, &frame)?,
-                    Step::End | Step::Damaged(..) => break,
+                    Step::End | Step::Damaged(..) => return Ok(true),
                 }
             }
-        }
-        Ok(())
+        })
     }
 }
 
