@@ -27,10 +27,10 @@ use super::{
     publish::Publisher,
     record::{Leaf, LeafKind, Position, Row},
     recover::{Found, Segment, recover},
-    retain::{Due, Erased, Retention},
+    retain::{Due, Erased, Retainer, Retention},
     rowfile::Handle,
     seal::{Sealer, State, Work},
-    standing::{self, Replaced, standing_name},
+    standing::{self, Replaced, Replacing, standing_name},
     storage::{DirStorage, Storage},
     wal::{End, HEADER, MAX_ROWS, SEGMENT_BYTES, segment_name},
 };
@@ -153,7 +153,7 @@ pub struct Log {
 struct Inner {
     recorder: Recorder,
     /// Held while what stands for a school is read or replaced; none once the log is closed.
-    standing: Mutex<Option<Arc<dyn Storage>>>,
+    standing: Replacing,
     sealer: Mutex<Option<Sealer>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     retention: Retention,
@@ -241,13 +241,19 @@ impl Log {
             .spawn(move || writer.run(&waiting))
             .map_err(Error::Open)?;
         let recorder = Recorder { queue: Arc::new(Mutex::new(Some(queue))), counters };
-        let sealer =
-            Sealer::start(Arc::clone(&storage), recorder.clone(), sealer, work, sealed, retention, clock);
-        let sealer = sealer.map_err(Error::Open)?;
+        let standing: Replacing = Arc::new(Mutex::new(Some(Arc::clone(&storage))));
+        let retainer = Retainer {
+            storage,
+            recorder: recorder.clone(),
+            retention,
+            standing: Arc::clone(&standing),
+            stop: Arc::default(),
+        };
+        let sealer = Sealer::start(retainer, sealer, work, sealed, clock).map_err(Error::Open)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 recorder,
-                standing: Mutex::new(Some(storage)),
+                standing,
                 sealer: Mutex::new(Some(sealer)),
                 writer: Mutex::new(Some(writer)),
                 retention,

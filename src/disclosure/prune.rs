@@ -14,7 +14,7 @@
 //! 3. the file `minimum`: the minimum index, and from where on files below it may still be there;
 //! 4. those files go, and the second number becomes the first.
 
-use std::{collections::BTreeMap, io, ops::Range};
+use std::{collections::BTreeMap, io, ops::Range, sync::PoisonError};
 
 use jiff::civil::Date;
 
@@ -102,8 +102,12 @@ impl Retainer {
         let had = reader.minimum();
         let index = minimum_for(storage, &reader, from, Date::MIN).map_err(Error::Open)?;
         if index > had {
-            for leaf in self.still_holding(&reader, had..index)? {
-                self.record(leaf)?;
+            {
+                // Nothing is replaced between being found in its place and being said anew: the newest leaf is what holds.
+                let _alone = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+                for leaf in self.still_holding(&reader, had..index)? {
+                    self.record(leaf)?;
+                }
             }
             let tiles = TileReader::new(reader.published(), |name: &str| read_tile(storage, name));
             let mut leaf = Leaf::new(LeafKind::Pruned);

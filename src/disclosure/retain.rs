@@ -45,6 +45,7 @@ use super::{
     rollup::{Month, RollUp, RollUpError, Source, roll_up},
     rowfile::{ExpectedBlock, Handle, RowFile, RowFileError},
     seal::row_file_name,
+    standing::Replacing,
     storage::{self, DirStorage, Storage},
 };
 use crate::clock::{day_of, day_start_ms};
@@ -152,6 +153,8 @@ pub(super) struct Retainer {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) recorder: Recorder,
     pub(super) retention: Retention,
+    /// Held while what stands for a school is replaced.
+    pub(super) standing: Replacing,
     /// Set when the log is being closed: the month under way is the last.
     pub(super) stop: Arc<AtomicBool>,
 }

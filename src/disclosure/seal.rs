@@ -20,7 +20,7 @@ use super::{
     commit::{Disclosure, Recorder},
     record::{Leaf, LeafKind, Position},
     recover::Segment,
-    retain::{Due, Retainer, Retention},
+    retain::{Due, Retainer},
     rowfile::{self, Chunk},
     storage::{Source, Storage},
     wal::{self, End, Scanner, Step},
@@ -55,24 +55,16 @@ pub(super) struct Sealer {
 impl Sealer {
     /// Starts it. `sealed` are the schools and days that have a seal.
     pub(super) fn start(
-        storage: Arc<dyn Storage>,
-        recorder: Recorder,
+        retainer: Retainer,
         work: mpsc::Sender<Work>,
         waiting: mpsc::Receiver<Work>,
         sealed: HashSet<([u8; 4], Date)>,
-        retention: Retention,
         clock: Arc<dyn Clock>,
     ) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let retainer = Retainer {
-            storage: Arc::clone(&storage),
-            recorder: recorder.clone(),
-            retention,
-            stop: Arc::clone(&stop),
-        };
+        let stop = Arc::clone(&retainer.stop);
         let mut state = State {
-            storage,
-            recorder,
+            storage: Arc::clone(&retainer.storage),
+            recorder: retainer.recorder.clone(),
             sealed,
             done: HashSet::new(),
             past: Vec::new(),

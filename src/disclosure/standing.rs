@@ -8,7 +8,11 @@
 //! `<BRIN>.next`; its leaf is recorded; it takes the old one's place. At the next start the one that is on record takes
 //! its place, and a place that has another is damage.
 
-use std::{collections::HashMap, io};
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex},
+};
 
 use super::{
     Error,
@@ -40,6 +44,9 @@ impl LeafKind {
         }
     }
 }
+
+/// The storage, for whoever reads or replaces what stands, one at a time; none once the log is closed.
+pub(super) type Replacing = Arc<Mutex<Option<Arc<dyn Storage>>>>;
 
 /// Newest hashes on record, by school.
 pub(super) type OnRecord = HashMap<[u8; 4], Hash>;
