@@ -1,6 +1,6 @@
 //! Versions of agreements in force. A version that gives a recipient more than the one before needs the approval of
-//! somebody other than its author; one that only narrows does not, nor does one of an agreement that never had an
-//! author.
+//! somebody other than its author; one that only narrows does not, nor does one of a school none of whose agreements
+//! ever had an author.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -72,15 +72,17 @@ impl Standing {
 
     /// What a version of an agreement needs.
     pub fn approval(&self, agreement: &Agreement) -> Approval {
-        let authored = agreement.terms.author.is_some();
+        // Once somebody drew one up by name, no agreement of the school gets around the second person: not by leaving the
+        // author out, nor by another id.
+        let authored =
+            agreement.terms.author.is_some() || self.agreements.iter().any(|known| known.author.is_some());
         let Some(before) = self.activated(&agreement.id) else {
             return if authored { Approval::Needed } else { Approval::Unrecorded };
         };
         if before.sha256 == agreement.hash {
             return Approval::InForce;
         }
-        // Leaving the author out does not lead around the approval.
-        if !authored && before.author.is_none() {
+        if !authored {
             return Approval::Unrecorded;
         }
         let narrows = parse_recorded(&before.text).is_some_and(|before| only_narrows(&before, agreement));

@@ -114,6 +114,11 @@ fn what_widens_takes_a_second_person() {
     assert_eq!(minimise(&home).code, 3);
     let ran = approve(&home, "B. Bakker");
     assert!(ran.code == 1 && ran.err.contains("has no author"), "{}", ran.err);
+    // Nor does another id lead around it.
+    let kept = fs::read_to_string(home.path(FILE)).unwrap();
+    home.edit(FILE, |text| text.replace(ID, "99DE-noordzee-anders"));
+    assert_eq!(minimise(&home).code, 3);
+    fs::write(home.path(FILE), kept).unwrap();
     home.edit(FILE, |text| text.replace("version   = 1", "version   = 2\nauthor    = \"B. Bakker\""));
     assert_eq!(approve(&home, "B. Bakker").code, 1);
     assert_eq!(approve(&home, "A. de Vries").code, 0);
