@@ -164,12 +164,9 @@ impl Desk {
                 let because = Because { by, reason, at_ms: self.clock.now_ms(), reference };
                 let decision =
                     if approve { Decision::Approved(because) } else { Decision::Rejected(because) };
-                let recipient = self.ledger.change(&brin, leaf, |standing| {
-                    standing.decide(id, decision)?;
-                    let held = standing.holds().iter().find(|hold| hold.id == id);
-                    Ok(held.map(|hold| hold.recipient.clone()).unwrap_or_default())
-                })?;
-                let places = Places::of(&self.data, &brin, &recipient);
+                let (recipient, dependance) =
+                    self.ledger.change(&brin, leaf, |standing| Ok(standing.decide(id, decision)?))?;
+                let places = Places::of(&self.data, &brin, dependance.as_deref(), &recipient);
                 // Approved, it is what the next is held against; where it is gone, the next is a first one.
                 let settled = match approve {
                     true if places.held.exists() => fs::rename(&places.held, &places.base),

@@ -23,7 +23,7 @@ use crate::{
         rules::{Reason, Verdicts},
     },
     pseudonym::{LogKeys, PseudonymDomain, Pseudonymiser},
-    standing::{self, Approval, Decision, Hold, Ledger, Rights, Untraceable},
+    standing::{self, Approval, Decision, Hold, Ledger, Rights, RightsAt, Untraceable},
 };
 
 /// One delivery, decided: who gets what of which school, under which agreement, with which keys.
@@ -172,6 +172,12 @@ impl Delivery {
         if pseudonyms.is_empty() {
             return Err(NoDelivery::Keys);
         }
+        let address = minimise::School {
+            brin: brin.clone(),
+            dependance: dependance.clone().or_else(|| school.dependance.clone()),
+            schoolkey: school.schoolkey.clone(),
+        };
+        let places = Places::of(&config.data, brin, address.dependance.as_deref(), &recipient.id);
         let mut span = [0; 8];
         SystemRandom::new().fill(&mut span).map_err(|_| NoDelivery::Keys)?;
         Ok(Self {
@@ -179,11 +185,7 @@ impl Delivery {
             agreement: Arc::clone(agreement),
             pseudonyms,
             log_keys: LogKeys::new(log_root, log_epoch, brin),
-            address: minimise::School {
-                brin: brin.clone(),
-                dependance: dependance.clone().or_else(|| school.dependance.clone()),
-                schoolkey: school.schoolkey.clone(),
-            },
+            address,
             school: Arc::clone(school),
             recipient: Arc::clone(recipient),
             expected,
@@ -196,7 +198,7 @@ impl Delivery {
                 .integrity
                 .max_age_days
                 .map(|days| clock.today().saturating_sub(jiff::Span::new().days(days))),
-            places: Places::of(&config.data, brin, &recipient.id),
+            places,
             held_bytes: config.limits.held_bytes,
             certificate,
             start_ms: clock.now_ms(),
@@ -227,9 +229,14 @@ impl Delivery {
 
     /// What the delivery is judged by beside the one before; none where it is not of all pupils.
     pub fn judge(&self) -> Option<Judge> {
-        let some = catalogue().feed_named("leerlingen");
-        let all = self.expected.is_none_or(|feed| feed != some);
+        let whole = catalogue().feed_named("leerlinggegevens");
+        let all = self.expected.is_none_or(|feed| feed == whole);
         all.then(|| Judge::begin(self.thresholds, &self.places, &self.leaf(LeafKind::Disclosure)))
+    }
+
+    /// What persons have asked for now.
+    pub fn rights_now(&self) -> RightsAt {
+        self.rights.now()
     }
 
     /// Bytes that may wait until it is judged.
@@ -266,6 +273,7 @@ impl Delivery {
         let hold = Hold {
             id: self.transaction,
             recipient: self.recipient.id.clone(),
+            dependance: self.address.dependance.clone(),
             agreement: self.agreement.id.clone(),
             at_ms: self.clock.now_ms(),
             difference: held.difference.clone(),

@@ -17,6 +17,7 @@ use crate::{
     minimise::{self, Chunk, Minimiser, Outlet, Refusal, Summary},
     plausibility::{Baseline, Difference, Judge},
     policy::rules::{Reason, Verdicts},
+    standing::RightsAt,
 };
 
 /// Sends what `delivery` allows of `source` to `receiver`, each part on record before it leaves.
@@ -45,7 +46,7 @@ pub fn attempt<R: Read, W: Write>(
     charset: Option<Charset>,
     receiver: W,
 ) -> Attempt<W> {
-    let waiting = Waiting { judge: delivery.judge(), chunks: Vec::new(), bytes: 0 };
+    let waiting = Waiting { judge: delivery.judge(), ..Waiting::default() };
     let recorder = Recorder { open: Open::new(log, delivery), egress: Egress::new(receiver), waiting };
     // Policy, pseudonym and encode: tokens in, chunks of what may leave out.
     let mut minimiser = Minimiser::new(delivery.scope(), recorder);
@@ -129,29 +130,27 @@ struct Recorder<'d, W> {
 }
 
 /// Chunks that wait for the judge.
+#[derive(Default)]
 struct Waiting {
     judge: Option<Judge>,
     chunks: Vec<Chunk>,
     bytes: usize,
-}
-
-impl Waiting {
-    /// Says that the delivery is held. What it came to is kept for whoever decides.
-    fn hold(&mut self, difference: Difference) -> Error {
-        self.chunks.clear();
-        match self.judge.take().and_then(Judge::into_baseline) {
-            Some(baseline) => Error::Held(Box::new(Held { difference, baseline })),
-            // Of a delivery without pupils there is nothing to keep; it is refused all the same.
-            None => Error::Empty,
-        }
-    }
+    /// What persons had asked for when the first of them was ruled on.
+    ruled_by: Option<RightsAt>,
+    /// They were too many: from here on each goes out at once, and is judged as it goes.
+    full: bool,
 }
 
 impl<W: Write> Outlet for Recorder<'_, W> {
     type Error = Error;
 
     fn chunk(&mut self, chunk: Chunk) -> Result<(), Error> {
-        let Waiting { judge, chunks, bytes } = &mut self.waiting;
+        let delivery = self.open.delivery;
+        let Waiting { judge, chunks, bytes, ruled_by, full } = &mut self.waiting;
+        if chunk.no_changes {
+            // It says nothing of any pupil, so there is nothing to compare.
+            *judge = None;
+        }
         if let Some(judge) = judge {
             judge.see(&chunk.rows);
         }
@@ -159,14 +158,20 @@ impl<W: Write> Outlet for Recorder<'_, W> {
         *bytes += chunk.document.len() + chunk.rows.len() * Row::SIZE;
         chunks.push(chunk);
         let compares = judge.as_ref().is_some_and(Judge::compares);
-        if compares && !last && *bytes <= self.open.delivery.held_bytes() {
+        if compares && !last && !*full && *bytes <= delivery.held_bytes() {
+            ruled_by.get_or_insert_with(|| delivery.rights_now());
             return Ok(());
         }
         if let Some(difference) = judge.as_ref().and_then(|judge| judge.judge(last)) {
-            return Err(self.waiting.hold(difference));
+            let baseline = judge.take().map(Judge::into_held).expect("it has just judged");
+            return Err(Error::Held(Box::new(Held { difference, baseline })));
         }
-        self.waiting.bytes = 0;
-        std::mem::take(&mut self.waiting.chunks).into_iter().try_for_each(|chunk| self.let_out(chunk))
+        // What was ruled on before somebody objected must not leave after it.
+        if ruled_by.take().is_some_and(|ruled_by| ruled_by != delivery.rights_now()) {
+            return Err(Error::RightsChanged);
+        }
+        *full = true;
+        std::mem::take(chunks).into_iter().try_for_each(|chunk| self.let_out(chunk))
     }
 }
 
@@ -231,9 +236,6 @@ pub enum Error {
     /// The document is not as it should be.
     #[error(transparent)]
     Decode(DecodeError),
-    /// It has no pupils, and the delivery before had.
-    #[error("there are no pupils in it, and there were in the delivery before; look at the export")]
-    Empty,
     /// It differs too much from the delivery before.
     #[error(
         "it differs too much from the delivery before: {} of {} pupils gone, {} of {} new or different; decide on it with `sluis holds`",
@@ -243,6 +245,9 @@ pub enum Error {
     /// It could not be put on record.
     #[error("the disclosure could not be put on record: {0}")]
     Log(disclosure::Error),
+    /// Somebody objected, consented or took that back while it waited to be judged.
+    #[error("objections or consents changed while it was made; ask for it again")]
+    RightsChanged,
     /// The recipient takes no more.
     #[error("the receiver broke off ({0})")]
     Receiver(io::ErrorKind),
@@ -257,7 +262,8 @@ impl Error {
         match self {
             Self::Decode(error) if matches!(error.kind, decode::Kind::Io(_)) => None,
             Self::Decode(_) => Some(Reason::DocumentInvalid),
-            Self::Empty | Self::Held(_) => Some(Reason::Held),
+            Self::Held(_) => Some(Reason::Held),
+            Self::RightsChanged => Some(Reason::RightsChanged),
             Self::Log(_) | Self::Receiver(_) | Self::Refused(Refusal::Fault(_)) => None,
             Self::Refused(Refusal::Nothing) => Some(Reason::Nothing),
             Self::Refused(Refusal::SchoolMissing) => Some(Reason::SchoolMissing),
@@ -271,8 +277,8 @@ impl Error {
     pub fn is_by_policy(&self) -> bool {
         matches!(
             self,
-            Self::Empty
-                | Self::Held(_)
+            Self::Held(_)
+                | Self::RightsChanged
                 | Self::Refused(
                     Refusal::Nothing | Refusal::SchoolMissing | Refusal::SchoolOther | Refusal::Stale
                 )

@@ -38,6 +38,8 @@ const CHUNK_BYTES: usize = 512 * 1024;
 const WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// A record that took more memory than this is not kept for the next: one large one in each chunk would add up.
 const SPARE_BYTES: usize = 8 * 1024;
+/// What stands where nothing has changed since the moment that the request named.
+const NO_CHANGES: &str = "geenwijzigingen";
 /// The month in which a school year begins.
 const AUGUST: u16 = 8;
 
@@ -102,6 +104,8 @@ pub struct Chunk {
     pub rows: Vec<Row>,
     /// Whether the document ends with it.
     pub last: bool,
+    /// Whether the document says that nothing has changed, and nothing else.
+    pub no_changes: bool,
 }
 
 /// Takes chunks, in order.
@@ -374,7 +378,8 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         if document.is_empty() && rows.is_empty() && !last {
             return Ok(());
         }
-        self.outlet.chunk(Chunk { document, rows, last }).map_err(Error::Outlet)
+        let no_changes = self.marker == Some(NO_CHANGES);
+        self.outlet.chunk(Chunk { document, rows, last, no_changes }).map_err(Error::Outlet)
     }
 
     fn begin(&mut self, feed: FeedId) -> Result<(), Refusal> {
@@ -712,7 +717,7 @@ impl<O: Outlet> Sink for Minimiser<'_, O> {
             Token::Envelope => self.frame = Frame::Envelope,
             Token::Fault(code) => return Err(Refusal::Fault(FaultCode::parse(code)).into()),
             Token::Feed(feed) => self.begin(feed)?,
-            Token::NoChanges(feed) => self.mark(feed, "geenwijzigingen")?,
+            Token::NoChanges(feed) => self.mark(feed, NO_CHANGES)?,
             Token::NoData(feed) => self.mark(feed, "geengegevens")?,
             Token::Record(kind, node) => self.start_record(kind, node)?,
             Token::SectionEnd(section) => {

@@ -2,7 +2,7 @@
 //! gone, how many are different, and which fields are suddenly there or not.
 //!
 //! Of the last whole delivery to each recipient of a school there is a *baseline* beside the log:
-//! `baseline/<BRIN>/<recipient>.base`, of a delivery that is held `….held`. It holds shortened handles and MACs of the log
+//! `baseline/<BRIN>/<recipient>-<vestiging>.base`, of a delivery that is held `….held`. It holds shortened handles and MACs of the log
 //! and no more. It is no record: without one, the next delivery is compared with nothing, as a first one is.
 //!
 //! | baseline | bytes | |
@@ -203,9 +203,11 @@ pub struct Places {
 
 impl Places {
     /// Beside the log in a folder.
-    pub fn of(data: &Path, brin: &str, recipient: &str) -> Self {
+    pub fn of(data: &Path, brin: &str, dependance: Option<&str>, recipient: &str) -> Self {
         let folder = data.join("baseline").join(brin);
+        // Two vestigingen have not one pupil in common.
         let name = hex::encode(Leaf::recipient_code(recipient));
+        let name = format!("{name}-{}", dependance.unwrap_or("alle"));
         Self { base: folder.join(format!("{name}.base")), held: folder.join(format!("{name}.held")) }
     }
 }
@@ -323,13 +325,17 @@ impl Judge {
 
     /// What the next delivery is held against, when this one was whole; nothing where it has more pupils than a school.
     pub fn into_baseline(self) -> Option<Baseline> {
-        let Self { mut now, beyond, .. } = self;
-        if beyond || now.pupils.is_empty() {
-            return None;
-        }
+        let comparable = !self.beyond && !self.now.pupils.is_empty();
+        comparable.then(|| self.into_held())
+    }
+
+    /// What a delivery that is held came to. With none of the pupils left it is empty, and once approved the next is
+    /// compared with nothing.
+    pub fn into_held(self) -> Baseline {
+        let Self { mut now, .. } = self;
         now.pupils.sort_unstable();
         now.pupils.dedup_by_key(|pupil| pupil.0);
-        Some(now)
+        now
     }
 }
 
@@ -353,7 +359,7 @@ mod tests {
     }
 
     fn places(dir: &Path) -> Places {
-        Places::of(dir, "99DE", "noordzee")
+        Places::of(dir, "99DE", None, "noordzee")
     }
 
     fn judge(dir: &Path, leaf: &Leaf, rows: &[Row]) -> Judge {

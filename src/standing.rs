@@ -1,6 +1,6 @@
 //! What stands until something else is said: objections, restrictions and consents of persons, versions of agreements in
-//! force, deliveries that are held, notices to recipients, and what feeds were seen to hold. Of each school one file, every change of which is
-//! a record in the log first ([`Log::stand`]).
+//! force, deliveries that are held, notices to recipients, and what feeds were seen to hold. Of each school one file,
+//! every change of which is a record in the log first ([`Log::stand`]).
 //!
 //! A [`Ledger`] holds what stands in memory and changes it; a [`Register`] is that of one school, which exchanges look at
 //! while they run, so that what is entered holds from the next person on.
@@ -35,7 +35,7 @@ pub use notice::{
     NamedPerson, Notice, NoticeBy, NoticeContent, NoticeError, NoticeKind, NoticeState, NoticeStep,
     ToldNotices,
 };
-pub use rights::{DecidedBy, HexHandle, Right, RightError, RightKind, Rights, Scope, Untraceable};
+pub use rights::{DecidedBy, HexHandle, Right, RightError, RightKind, Rights, RightsAt, Scope, Untraceable};
 
 /// What the leaf says when old entries were let go of by rule; the numbers before it are those of [`RightKind`].
 const LET_GO: u8 = 4;
@@ -224,7 +224,7 @@ impl Ledger {
     /// When it is not on record.
     pub fn hold(&self, brin: &str, leaf: Leaf, hold: Hold) -> Result<(), Error> {
         let alone = self.alone();
-        if self.school(brin)?.load().knows_hold(&hold.recipient, &hold.hash) {
+        if self.school(brin)?.load().knows_hold(&hold) {
             return Ok(());
         }
         self.change_alone(&alone, brin, leaf, |standing| {

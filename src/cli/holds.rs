@@ -83,14 +83,15 @@ fn list(config: &ConfigFile, school: &str, clock: &Arc<dyn Clock>) -> Result<(),
     let config = config.load(clock.as_ref())?;
     let school = find_school(&config, school)?;
     let standing = standing(&config, &school.brin)?;
-    for Hold { id, recipient, difference, decision, .. } in standing.load().holds() {
+    for Hold { id, recipient, dependance, difference, decision, .. } in standing.load().holds() {
+        let place = dependance.as_deref().map(|dependance| format!(" {dependance}")).unwrap_or_default();
         let decision = match decision {
             Decision::Approved(because) => format!("approved by {}: {}", because.by, because.reason),
             Decision::Open => "waits for a decision".into(),
             Decision::Rejected(because) => format!("rejected by {}: {}", because.by, because.reason),
         };
         println!(
-            "{id}  {recipient}  {} of {} pupils gone, {} of {} new or different{}; {decision}",
+            "{id}  {recipient}{place}  {} of {} pupils gone, {} of {} new or different{}; {decision}",
             difference.gone,
             difference.before,
             difference.changed,

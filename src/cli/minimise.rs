@@ -220,7 +220,9 @@ pub(super) fn status(error: &Error) -> u8 {
     match error {
         error if error.is_by_policy() => REFUSED,
         Error::Decode(_) | Error::Refused(Refusal::NotAFeed | Refusal::SecondFeed) => USAGE,
-        Error::Empty | Error::Held(_) | Error::Log(_) | Error::Receiver(_) | Error::Refused(_) => FAILED,
+        Error::Held(_) | Error::Log(_) | Error::Receiver(_) | Error::Refused(_) | Error::RightsChanged => {
+            FAILED
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     ConfigFile, FAILED,
-    access::Access,
+    access::{Access, standing},
     report,
     who::{Asked, WhoArguments, find_school},
 };
@@ -18,7 +18,7 @@ use crate::{
     control::{Answer, Request},
     keys::Purpose,
     pseudonym::NoticeKey,
-    standing::{Ledger, NamedPerson, Notice, NoticeContent, NoticeKind, NoticeState},
+    standing::{NamedPerson, Notice, NoticeContent, NoticeKind, NoticeState},
 };
 
 #[derive(Subcommand)]
@@ -119,10 +119,7 @@ pub(super) fn tell(telling: &Telling<'_>) -> Result<Told, ExitCode> {
     let feed = who.feed.as_deref().filter(|_| kind == NoticeKind::Correctie);
     let named = answers.named(school, &known, feed, clock).map_err(|error| report::unreadable(&error))?;
     let before = answers.held_before(school, &known).map_err(|error| report::unreadable(&error))?;
-    let standing = Ledger::reading(&config.data).school(&school.brin).map_err(|error| {
-        eprintln!("{}: {error}", config.data.display());
-        ExitCode::from(FAILED)
-    })?;
+    let standing = standing(config, &school.brin)?;
     let standing = standing.load();
     let Some((epoch, root)) = config.keys.current(&school.brin, Purpose::Log) else {
         return Err(ExitCode::from(FAILED));
@@ -211,10 +208,7 @@ fn same_person(one: &[NamedPerson], other: &[NamedPerson]) -> bool {
 fn list(config: &ConfigFile, school: &str, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
     let config = config.load(clock.as_ref())?;
     let school = find_school(&config, school)?;
-    let standing = Ledger::reading(&config.data).school(&school.brin).map_err(|error| {
-        eprintln!("{}: {error}", config.data.display());
-        ExitCode::from(FAILED)
-    })?;
+    let standing = standing(&config, &school.brin)?;
     let standing = standing.load();
     for notice in standing.notices() {
         let Notice { id, kind, recipient, created_ms, .. } = notice;

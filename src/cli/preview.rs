@@ -3,6 +3,7 @@
 use std::{convert::Infallible, process::ExitCode, sync::Arc};
 
 use super::{
+    REFUSED,
     minimise::{Feed, mend, refused as not_delivered, status},
     progress::{Bar, Watched},
 };
@@ -13,6 +14,7 @@ use crate::{
     delivery::Delivery,
     exchange::Error,
     minimise::{self, Chunk, Minimiser, Outlet, Summary},
+    plausibility::{Difference, Judge},
     policy::{Ruling, purpose, rules::Rule},
     standing::Ledger,
 };
@@ -23,13 +25,21 @@ pub(super) struct Arguments {
     feed: Feed,
 }
 
-/// Chunks end here.
-struct Nowhere;
+/// Chunks end here, judged beside the delivery before.
+struct Nowhere {
+    judge: Option<Judge>,
+}
 
 impl Outlet for Nowhere {
     type Error = Infallible;
 
-    fn chunk(&mut self, _: Chunk) -> Result<(), Infallible> {
+    fn chunk(&mut self, chunk: Chunk) -> Result<(), Infallible> {
+        if chunk.no_changes {
+            self.judge = None;
+        }
+        if let Some(judge) = &mut self.judge {
+            judge.see(&chunk.rows);
+        }
         Ok(())
     }
 }
@@ -41,7 +51,7 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
     let delivery = Delivery::decide(&config, &ledger, &feed.asked(&config)?, clock).map_err(not_delivered)?;
     let (source, size) = feed.open()?;
     let bar = Bar::new("reading");
-    let mut minimiser = Minimiser::new(delivery.scope(), Nowhere);
+    let mut minimiser = Minimiser::new(delivery.scope(), Nowhere { judge: delivery.judge() });
     let source = Watched::new(source, size, &bar);
     let done = decode(source, None, delivery.limits(), &mut minimiser)
         .map_err(|error| match error {
@@ -54,10 +64,11 @@ pub(super) fn run(arguments: &Arguments, clock: &Arc<dyn Clock>) -> Result<(), E
         eprintln!("{}: {error}{}", feed.name(), mend(&error));
         return Err(ExitCode::from(status(&error)));
     }
-    let (summary, Nowhere) = minimiser.into_parts();
-    rules(&delivery, &summary);
+    let (summary, Nowhere { judge }) = minimiser.into_parts();
+    let difference = judge.and_then(|judge| judge.judge(true));
+    rules(&delivery, &summary, difference.as_ref());
     table(&delivery, &summary);
-    Ok(())
+    if difference.is_some() { Err(ExitCode::from(REFUSED)) } else { Ok(()) }
 }
 
 fn refused(error: minimise::Error<Infallible>) -> Error {
@@ -67,8 +78,9 @@ fn refused(error: minimise::Error<Infallible>) -> Error {
     }
 }
 
-/// The five rules, each with why it is kept; one that is not has ended the preview before.
-fn rules(delivery: &Delivery, summary: &Summary) {
+/// The five rules, each with why it is kept or not; one that is broken before the document is read to its end has ended
+/// the preview.
+fn rules(delivery: &Delivery, summary: &Summary, difference: Option<&Difference>) {
     let agreement = delivery.agreement();
     let file = agreement.file.display();
     let purpose = purpose::find(&agreement.purpose).map_or("", |purpose| purpose.name.as_str());
@@ -82,10 +94,15 @@ fn rules(delivery: &Delivery, summary: &Summary) {
             Rule::Grondslag => {
                 format!("{}; {} persons kept out by their rights", agreement.basis.as_str(), summary.kept_out)
             }
-            Rule::Integriteit => "well-formed, of this school, and complete".into(),
+            Rule::Integriteit if let Some(difference) = difference => {
+                let Difference { before, now, gone, changed, .. } = difference;
+                format!("would be held: {gone} of {before} pupils gone, {changed} of {now} new or different")
+            }
+            Rule::Integriteit => "well-formed, of this school, complete, and like the delivery before".into(),
             Rule::Transparantie => "keys are there; a delivery is on record before it leaves".into(),
         };
-        println!("{:17} kept  {why}", rule.as_str());
+        let broken = rule == Rule::Integriteit && difference.is_some();
+        println!("{:17} {:6}  {why}", rule.as_str(), if broken { "broken" } else { "kept" });
     }
 }
 

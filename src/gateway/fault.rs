@@ -50,7 +50,7 @@ pub(super) fn of_las_error(metrics: &Metrics, error: LasError) -> Stop {
 pub(super) fn of_disclosure(error: &Error) -> Stop {
     match error {
         Error::Refused(Refusal::Fault(code)) => Stop::Fault(of_las_fault(*code)),
-        Error::Empty | Error::Held(_) | Error::Refused(Refusal::Stale) => {
+        Error::Held(_) | Error::RightsChanged | Error::Refused(Refusal::Stale) => {
             let code = FaultCode::TijdelijkNietBeschikbaar;
             Stop::Fault(Fault { code, text: UNAVAILABLE, because: error.reason() })
         }
@@ -71,9 +71,10 @@ pub(super) fn say(error: &Error, chunks: u32, bytes: u64) {
         Error::Decode(error) => {
             tracing::warn!(line = error.line, kind = ?error.kind, chunks, bytes, "the answer of the pupil administration was refused");
         }
-        Error::Empty | Error::Held(_) => {
+        Error::Held(_) => {
             tracing::warn!(reason = %error, chunks, bytes, "held: it differs too much from the delivery before");
         }
+        Error::RightsChanged => tracing::info!(chunks, bytes, "objections or consents changed meanwhile"),
         // Said once, when the exchange's account is closed.
         Error::Log(_) => {}
         Error::Receiver(kind) => tracing::warn!(%kind, chunks, bytes, "the supplier takes no more"),

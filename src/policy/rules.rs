@@ -119,6 +119,8 @@ pub enum Reason {
     KeysMissing = 8,
     /// Nothing of the document may be released.
     Nothing = 6,
+    /// Objections or consents changed while the delivery was made.
+    RightsChanged = 14,
     /// Objections or consents cannot be told apart any more, or what stands cannot be read.
     RightsUntraceable = 7,
     /// The document does not say which school it is about.
@@ -130,7 +132,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::AgreementMissing,
         Self::AgreementEnded,
         Self::AgreementFuture,
@@ -144,6 +146,7 @@ impl Reason {
         Self::Held,
         Self::SchoolMissing,
         Self::SourceMissing,
+        Self::RightsChanged,
     ];
 
     /// The reason with a number.
@@ -158,7 +161,7 @@ impl Reason {
             | Self::AgreementFuture
             | Self::AgreementMissing
             | Self::AgreementUnapproved => Rule::Doelbinding,
-            Self::RightsUntraceable => Rule::Grondslag,
+            Self::RightsChanged | Self::RightsUntraceable => Rule::Grondslag,
             Self::Nothing => Rule::Dataminimalisatie,
             Self::KeysMissing => Rule::Transparantie,
             Self::DocumentInvalid
@@ -182,6 +185,9 @@ impl Reason {
             Self::Held => "de levering wijkt sterk af van de vorige en wacht op een besluit van de school",
             Self::KeysMissing => "de sleutels van de school ontbreken",
             Self::Nothing => "van dit bestand mag niets worden verstrekt",
+            Self::RightsChanged => {
+                "bezwaren of toestemmingen zijn intussen gewijzigd; vraag de gegevens opnieuw op"
+            }
             Self::RightsUntraceable => "bezwaren en toestemmingen zijn niet meer te herleiden",
             Self::SchoolMissing => "het bericht zegt niet over welke school het gaat",
             Self::SchoolOther => "het gaat over een andere school of vestiging",

@@ -41,6 +41,9 @@ pub struct Hold {
     pub id: Uuid,
     /// Who was to get it.
     pub recipient: String,
+    /// Of which vestiging, where it was of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependance: Option<String>,
     /// Under which agreement.
     pub agreement: String,
     /// When, ms since 1970.
@@ -52,6 +55,12 @@ pub struct Hold {
     pub hash: [u8; 32],
     /// What was decided.
     pub decision: Decision,
+}
+
+impl Hold {
+    fn is_of(&self, other: &Self) -> bool {
+        (&self.recipient, &self.dependance) == (&other.recipient, &other.dependance)
+    }
 }
 
 /// Why nothing can be decided on a hold.
@@ -67,34 +76,34 @@ pub enum HoldError {
 }
 
 impl Standing {
-    /// What is or was held, of each recipient the newest.
+    /// What is or was held, of each recipient and vestiging the newest.
     pub fn holds(&self) -> &[Hold] {
         &self.holds
     }
 
-    /// Holds a delivery, in the place of whatever was held for its recipient.
+    /// Holds a delivery, in the place of whatever was held of its vestiging for its recipient.
     pub(super) fn hold(&mut self, hold: Hold) {
-        self.holds.retain(|known| known.recipient != hold.recipient);
+        self.holds.retain(|known| !known.is_of(&hold));
         self.holds.push(hold);
     }
 
     /// Whether the same is held already, or was rejected: another leaf would say nothing new.
-    pub fn knows_hold(&self, recipient: &str, hash: &[u8; 32]) -> bool {
-        let known = self.holds.iter().find(|known| known.recipient == recipient);
-        known.is_some_and(|known| known.hash == *hash && !matches!(known.decision, Decision::Approved(_)))
+    pub fn knows_hold(&self, hold: &Hold) -> bool {
+        let known = self.holds.iter().find(|known| known.is_of(hold));
+        known.is_some_and(|known| known.hash == hold.hash && !matches!(known.decision, Decision::Approved(_)))
     }
 
-    /// Decides on what is held.
+    /// Decides on what is held, and says for whom and of which vestiging it is.
     ///
     /// # Errors
     ///
     /// [`HoldError`].
-    pub fn decide(&mut self, id: Uuid, decision: Decision) -> Result<(), HoldError> {
+    pub fn decide(&mut self, id: Uuid, decision: Decision) -> Result<(String, Option<String>), HoldError> {
         let hold = self.holds.iter_mut().find(|known| known.id == id).ok_or(HoldError::Unknown)?;
         if hold.decision != Decision::Open {
             return Err(HoldError::Decided);
         }
         hold.decision = decision;
-        Ok(())
+        Ok((hold.recipient.clone(), hold.dependance.clone()))
     }
 }

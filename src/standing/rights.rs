@@ -5,7 +5,10 @@
 //! objection goes on to hold when the school makes its pseudonyms from another, or a pupil gets a BSN. An entry whose
 //! log key is gone can no longer be told apart from others: it keeps everything of its school in, and so shows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -152,17 +155,22 @@ impl Standing {
 
 /// Entries by handle.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Index(HashMap<Handle, Vec<usize>>);
+pub(super) struct Index {
+    places: HashMap<Handle, Vec<usize>>,
+    /// Log keys that handles were made with.
+    epochs: BTreeSet<u16>,
+}
 
 impl Index {
     pub(super) fn of(rights: &[Right]) -> Self {
-        let mut index: HashMap<Handle, Vec<usize>> = HashMap::new();
+        let mut index = Self::default();
         for (place, right) in rights.iter().enumerate() {
             for handle in &right.handles {
-                index.entry(handle.0).or_default().push(place);
+                index.places.entry(handle.0).or_default().push(place);
             }
         }
-        Self(index)
+        index.epochs = rights.iter().map(|right| right.epoch).collect();
+        index
     }
 }
 
@@ -192,10 +200,7 @@ impl Rights {
         keys: &KeyRing,
     ) -> Result<Self, Untraceable> {
         let standing = register.load();
-        let mut epochs: BTreeSet<u16> = BTreeSet::new();
-        for right in &standing.rights {
-            epochs.insert(right.epoch);
-        }
+        let mut epochs = standing.index.epochs.clone();
         let mut known = Vec::new();
         for (place, (epoch, root)) in keys.all(&school.brin, Purpose::Log).enumerate() {
             // What is entered while the exchange runs is entered under the newest.
@@ -212,6 +217,22 @@ impl Rights {
     }
 }
 
+/// What persons had asked for at a moment. Two are equal when nothing changed between.
+pub struct RightsAt(Arc<Standing>);
+
+impl PartialEq for RightsAt {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.rights == other.0.rights
+    }
+}
+
+impl Rights {
+    /// What persons have asked for now.
+    pub fn now(&self) -> RightsAt {
+        RightsAt(self.register.load_full())
+    }
+}
+
 impl KeepOut for Rights {
     fn keep_out(&self, record: &Record, person: Person) -> Option<KeptOut> {
         let standing = self.register.load();
@@ -220,12 +241,17 @@ impl KeepOut for Rights {
         if standing.rights.is_empty() {
             return consent.then_some(KeptOut::GeenToestemming);
         }
+        // Of an entry under a key that came while the exchange ran nobody can tell here whose it is.
+        let known = |epoch: &u16| self.keys.iter().any(|keys| keys.epoch() == *epoch);
+        if !standing.index.epochs.iter().all(known) {
+            return Some(KeptOut::Beperking);
+        }
         let identities = all_identities(record, person);
         let mut consented = false;
         let mut out = None;
         for keys in &self.keys {
             let handles = identities.iter().map(|identity| keys.subject_handle(identity));
-            let places = handles.filter_map(|handle| standing.index.0.get(&handle)).flatten();
+            let places = handles.filter_map(|handle| standing.index.places.get(&handle)).flatten();
             for right in places.map(|&place| &standing.rights[place]) {
                 if right.epoch != keys.epoch() || !right.scope.covers(&self.agreement, &self.purpose) {
                     continue;

@@ -200,3 +200,72 @@ fn what_is_compared_with_can_go() {
     assert_eq!(minimise(&home, &export(0..30, "Jip")).code, 0);
     assert_eq!(home.run(&["log", "verify", "data"]).code, 0);
 }
+
+/// What is asked a part at a time, or has not changed, is no delivery without pupils.
+#[test]
+fn only_whole_feeds_are_compared() {
+    let home = Home::new();
+    let las = FakeLas::new({
+        let mut turn = 0;
+        Box::new(move |request, stream| {
+            turn += 1;
+            let nobody = export(0..0, "").replace("<leerlingen></leerlingen>", "");
+            let document = match turn {
+                2 => nobody
+                    .replace("leerlinggegevens_antwoord", "structuur_antwoord")
+                    .replace("leerlinggegevens>", "leerlinggegevens-structuur>"),
+                3 => nobody
+                    .replace(SCHOOL, "<geenwijzigingen/>")
+                    .replace("<leerlinggegevens><geenwijzigingen/></leerlinggegevens>", "<geenwijzigingen/>"),
+                _ => export(0..100, "Jip"),
+            };
+            let expected = if turn == 2 { "structuur_verzoek" } else { "leerlinggegevens_verzoek" };
+            assert!(request.contains(expected), "{request}");
+            crate::gateway::write_xml(stream, &document);
+        })
+    });
+    let served = Served::start(&home, &las);
+    for operation in ["leerlinggegevens", "structuur", "leerlinggegevens", "leerlinggegevens"] {
+        let got = post(&home, &served, &request(&home, &format!("{operation}_verzoek"), ASK));
+        assert_eq!(got.status, 200, "{operation}: {}", got.text);
+        assert!(!got.text.contains("Fault"), "{operation}: {}", got.text);
+    }
+    served.stop();
+    assert_eq!(holds(&home), 0);
+}
+
+#[test]
+fn a_vestiging_is_compared_with_itself() {
+    let home = Home::new();
+    let las = FakeLas::new(Box::new(|request, stream| {
+        let one = request.contains("<dependancecode>01");
+        let document = export(if one { 500..600 } else { 0..100 }, "Jip");
+        let code = if one { "01" } else { "00" };
+        let place = format!("</brincode><dependancecode>{code}</dependancecode>");
+        crate::gateway::write_xml(stream, &document.replace("</brincode>", &place));
+    }));
+    let served = Served::start(&home, &las);
+    for code in ["00", "01", "00", "01"] {
+        let place = format!("</brincode><dependancecode>{code}</dependancecode>");
+        let asked = ASK.replace("</brincode>", &place);
+        let got = post(&home, &served, &request(&home, "leerlinggegevens_verzoek", &asked));
+        assert_eq!(got.status, 200, "{code}: {}", got.text);
+    }
+    served.stop();
+    assert_eq!(holds(&home), 0);
+}
+
+#[test]
+fn that_all_have_gone_can_be_approved_too() {
+    let home = Home::new();
+    assert_eq!(minimise(&home, &export(0..100, "Jip")).code, 0);
+    let none = export(0..0, "");
+    let ran = home.run(&["preview", "--school", "99DE", "--recipient", "noordzee", "--input", "input.xml"]);
+    assert!(ran.code == 0 && ran.out.contains("data-integriteit  kept"), "{}", ran.out);
+    assert_held(&home, &minimise(&home, &none));
+    let ran = home.run(&["preview", "--school", "99DE", "--recipient", "noordzee", "--input", "input.xml"]);
+    assert!(ran.code == 3 && ran.out.contains("would be held: 100 of 100 pupils gone"), "{}", ran.out);
+    let list = listed(&home);
+    assert_eq!(decide(&home, "approve", list.split_whitespace().next().unwrap()).code, 0);
+    assert_eq!(minimise(&home, &none).code, 0);
+}

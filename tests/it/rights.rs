@@ -2,11 +2,20 @@
 
 use std::{
     fs,
-    io::Write,
-    sync::{Mutex, mpsc},
+    io::{Read, Write},
+    sync::{Arc, Mutex, mpsc},
 };
 
-use sluis::disclosure::{KeptOut, Leaf, LeafKind, Position, Reader, Row, RowOutcome};
+use sluis::{
+    clock::{Clock, SystemClock},
+    config::Config,
+    delivery::{Asked, Delivery},
+    disclosure::{KeptOut, Leaf, LeafKind, Log, Position, Reader, Row, RowOutcome},
+    exchange::{Error, disclose},
+    keys::Purpose,
+    pseudonym::{Identity, KeyKind, LogKeys, PupilKey},
+    standing::{DecidedBy, HexHandle, Ledger, Right, RightKind, Scope},
+};
 
 use crate::{
     documents::{ENVELOPE, SCHOOL, feed},
@@ -178,14 +187,10 @@ fn a_right_follows_the_person() {
     assert_verifies(&home);
 }
 
-/// `SLUIS_PUPILS=250000` makes it a feed of that many.
-#[test]
-fn an_objection_holds_within_a_running_feed() {
-    let pupils: usize = std::env::var("SLUIS_PUPILS").map_or(1500, |pupils| pupils.parse().unwrap());
-    let home = Home::new();
-    let (go_on, waits) = mpsc::channel::<()>();
+/// A pupil administration that sends its first 700 pupils, and the others once it is told to.
+fn paused(pupils: usize, waits: mpsc::Receiver<()>) -> FakeLas {
     let waits = Mutex::new(waits);
-    let las = FakeLas::at_once(move |_, stream| {
+    FakeLas::at_once(move |_, stream| {
         let _ = write!(
             stream,
             "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -202,10 +207,20 @@ fn an_objection_holds_within_a_running_feed() {
         }
         part(&format!("</leerlingen>{}", ENVELOPE.1));
         let _ = write!(stream, "0\r\n\r\n");
-    });
-    let patient =
-        "las_response_ms = 60000\nlas_idle_ms = 60000\nlas_connect_ms = 5000\nheader_read_ms = 500\n";
-    let served = Served::with(&home, &las, patient, home.sluis(&["serve"]));
+    })
+}
+
+const PATIENT: &str =
+    "las_response_ms = 60000\nlas_idle_ms = 60000\nlas_connect_ms = 5000\nheader_read_ms = 500\n";
+
+/// `SLUIS_PUPILS=250000` makes it a feed of that many.
+#[test]
+fn an_objection_holds_within_a_running_feed() {
+    let pupils: usize = std::env::var("SLUIS_PUPILS").map_or(1500, |pupils| pupils.parse().unwrap());
+    let home = Home::new();
+    let (go_on, waits) = mpsc::channel::<()>();
+    let las = paused(pupils, waits);
+    let served = Served::with(&home, &las, PATIENT, home.sluis(&["serve"]));
     let mut stream = connect(&home, &served, Some("noordzee"));
     send(&mut stream, &request(&home, "leerlinggegevens_verzoek", ASK), "text/xml");
     let first = begin(&mut stream);
@@ -334,4 +349,119 @@ fn what_stood_long_enough_goes() {
         register.out
     );
     assert!(register.out.contains("800 dagen na de laatste"), "{}", register.out);
+}
+
+/// A document whose first pupils have been read when somebody objects, and the others not.
+struct Interrupted<F> {
+    parts: [std::io::Cursor<Vec<u8>>; 2],
+    between: Option<F>,
+}
+
+impl<F: FnOnce()> Read for Interrupted<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.parts[0].read(buffer)? {
+            0 => {
+                if let Some(between) = self.between.take() {
+                    between();
+                }
+                self.parts[1].read(buffer)
+            }
+            read => Ok(read),
+        }
+    }
+}
+
+/// Chunks that wait to be judged beside the delivery before were ruled on before somebody objected.
+#[test]
+fn what_waits_does_not_leave_after_an_objection() {
+    let home = Home::new();
+    let pupils: String = (0..700)
+        .map(|number| format!("<leerling key=\"{}\"><roepnaam>Pupil</roepnaam></leerling>", 500_000 + number))
+        .collect();
+    let document = feed(&format!("<leerlingen>{pupils}</leerlingen>"));
+    assert_eq!(home.minimise("99DE", document.as_bytes()).code, 0, "the next is compared with it");
+
+    let config = Config::load(&home.path("sluis.toml"), &SystemClock).unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let log = Log::open(config.log_site(), Arc::clone(&clock)).unwrap();
+    let ledger = Ledger::of(log.clone());
+    let asked = Asked {
+        school: config.school("99DE").unwrap(),
+        dependance: None,
+        recipient: config.recipient("noordzee").unwrap(),
+        expected: None,
+        transaction: uuid::Uuid::now_v7(),
+        certificate: [0; 32],
+    };
+    let keys = LogKeys::new(config.keys.current("99DE", Purpose::Log).unwrap().1, 1, "99DE");
+    let handle = |number: u32| {
+        let key = PupilKey::parse(&format!("{}", 500_000 + number)).ok().unwrap();
+        HexHandle(keys.subject_handle(&Identity::LasKey(KeyKind::Leerling, key)))
+    };
+    let right = |number: u32| Right {
+        kind: RightKind::Bezwaar,
+        scope: Scope::All,
+        handles: vec![handle(number)],
+        epoch: 1,
+        decided_by: DecidedBy::Ouder,
+        entered_ms: 0,
+        reference: uuid::Uuid::nil(),
+    };
+    let at = document.find("key=\"500650\"").unwrap();
+    let attempt = |between: &dyn Fn()| {
+        let delivery = Delivery::decide(&config, &ledger, &asked, &clock).unwrap_or_else(|no| panic!("{no}"));
+        let (first, rest) = document.as_bytes().split_at(at);
+        let parts = [first, rest].map(|part| std::io::Cursor::new(part.to_vec()));
+        let mut out = Vec::new();
+        let source = Interrupted { parts, between: Some(between) };
+        let error = disclose(&delivery, &log, source, None, &mut out).err();
+        (out.len(), error)
+    };
+    let enter = |number: u32| {
+        let leaf = Leaf::new(LeafKind::Right);
+        ledger.change("99DE", leaf, |standing| Ok(standing.enter(right(number))?)).unwrap();
+    };
+    let (left, error) = attempt(&|| enter(10));
+    assert!(matches!(error, Some(Error::RightsChanged)), "{error:?}");
+    assert_eq!(left, 0);
+    // What stood before it began is respected, and what changes nothing about persons ends nothing.
+    let (left, error) = attempt(&|| {
+        let leaf = Leaf::new(LeafKind::Drift);
+        ledger.change("99DE", leaf, |_| Ok(())).unwrap();
+    });
+    assert!(error.is_none() && left > 0, "{error:?}");
+    log.close();
+    let own: Vec<_> = rows(&home).into_iter().filter(|(_, row)| row.number == 10).collect();
+    assert_eq!(
+        own.iter().map(|(_, row)| row.outcome).collect::<Vec<_>>(),
+        [RowOutcome::Released, RowOutcome::Withheld]
+    );
+    assert_verifies(&home);
+}
+
+/// The process that serves has not read the new key yet: it cannot tell whose the entry is, so it lets nobody out.
+#[test]
+fn an_entry_under_a_key_that_is_not_known_yet_keeps_all_in() {
+    let home = Home::new();
+    let (go_on, waits) = mpsc::channel::<()>();
+    let las = paused(1500, waits);
+    let served = Served::with(&home, &las, PATIENT, home.sluis(&["serve"]));
+    let ask = request(&home, "leerlinggegevens_verzoek", ASK);
+    let mut stream = connect(&home, &served, Some("noordzee"));
+    send(&mut stream, &ask, "text/xml");
+    let first = begin(&mut stream);
+    assert_eq!(home.run(&["keys", "rotate", "--school", "99DE", "--purpose", "log"]).code, 0);
+    assert_eq!(add(&home, "bezwaar", "501499", &[]).code, 0);
+    go_on.send(()).unwrap();
+    let answer = String::from_utf8(first).unwrap() + &read_all(&mut stream);
+    let left = unchunked(&answer).matches("<leerling ").count();
+    assert!((256..=768).contains(&left), "{left}: nothing after the chunk that was under way");
+    assert!(post(&home, &served, &ask).text.contains("grondslag"), "and nothing of the next");
+    served.signal("-HUP");
+    served.wait_for("configuration reloaded");
+    go_on.send(()).unwrap();
+    let got = post(&home, &served, &ask);
+    assert_eq!(unchunked(&got.text).matches("<leerling ").count(), 1499);
+    served.stop();
+    assert_verifies(&home);
 }
