@@ -5,7 +5,7 @@
 //! looked up; it is forgotten with the answer. Everything reads in order of position, once, so that an answer takes as
 //! long as the days it is about and not as the log.
 //!
-//! Deliberately absent: words for people, which are the commands' business; and the log for writing: that a reading is
+//! Deliberately absent: words for people, which are for [`crate::report`]; and the log for writing: that a reading is
 //! on record, before anything is read, is up to whoever calls ([`Reading`]).
 
 mod breach;

@@ -26,8 +26,9 @@
 //! - Numbers and keys of persons are types that cannot be printed ([`pseudonym::Bsn`], [`pseudonym::PupilKey`]).
 //!
 //! [`gateway`] answers `POST /uwlr` with all this, [`answers`] tells from the log what went where, [`register`] from the
-//! agreements what may, and [`cli`] holds the commands. Below the path stand what it asks of the world ([`clock`], [`keys`], [`disclosure::storage`], [`las`]), and
-//! the words the stages share ([`token`], [`record`], [`party`]).
+//! agreements what may, [`report`] makes of both what people read, and [`cli`] holds the commands. Below the path stand
+//! what it asks of the world ([`clock`], [`keys`], [`disclosure::storage`], [`las`]), and the words the stages share
+//! ([`token`], [`record`], [`party`]).
 //!
 //! # Words
 //!
@@ -86,6 +87,7 @@ pub mod problem;
 pub mod problem_details;
 pub mod record;
 pub mod register;
+pub mod report;
 pub mod shutdown;
 mod stack;
 pub mod standing;

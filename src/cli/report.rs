@@ -1,17 +1,7 @@
-//! `sluis report`: what the log and the agreements answer, for an FG and for whom it is about. In Dutch: these are read by
-//! parents.
+//! `sluis report`: what the log and the agreements answer, for an FG and for whom it is about. What they say is made in
+//! [`crate::report`]; here is what was asked, that it is on record, and how it goes out.
 
-mod agreed;
-mod datalek;
-mod document;
-mod html;
-mod inzage;
-mod lists;
-mod page;
-mod plain;
-mod portable;
 mod print;
-mod words;
 
 use std::{io, ops::RangeInclusive, path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -30,6 +20,7 @@ use crate::{
     config::{Config, Recipient},
     control::{Answer, Request},
     register::Register,
+    report::{Head, agreed, datalek, inzage, lists, portable},
     standing::{self, Ledger},
 };
 use print::{DataFormat, Format};
@@ -151,19 +142,9 @@ impl Period {
     }
 }
 
-/// What stands at the head of every report.
-pub(super) struct Head {
-    /// The reading's own transaction, in the log and on the report; none: the log was not read.
-    reference: Option<Uuid>,
-    /// What it is about; none: how things stand on the day it was made.
-    days: Option<RangeInclusive<Date>>,
-    made: Date,
-}
-
-impl Head {
-    fn read(reference: Uuid, days: RangeInclusive<Date>, clock: &Arc<dyn Clock>) -> Self {
-        Self { reference: Some(reference), days: Some(days), made: clock.today() }
-    }
+/// The head of a report on what the log was just read for.
+fn head(reference: Uuid, days: RangeInclusive<Date>, clock: &Arc<dyn Clock>) -> Head {
+    Head { reference: Some(reference), days: Some(days), made: clock.today() }
 }
 
 pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
@@ -176,7 +157,7 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             let person = asked.resolve(&answers, school, who)?;
             let feed = who.feed.as_deref();
             let list = answers.worklist(school, &person, feed, clock).map_err(|error| unreadable(&error))?;
-            let head = Head::read(reference, ALWAYS, clock);
+            let head = head(reference, ALWAYS, clock);
             format.print(&list, &head, || lists::worklist(&list, feed.is_some()))
         }
         Command::Datalek { config, recipient, school, pseudonyms, period, format } => {
@@ -191,7 +172,7 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             let given = given.as_ref().map(|given| given.lines());
             let breach = answers.breach(recipient, school.map(AsRef::as_ref), &days, given);
             let breach = breach.map_err(|error| unreadable(&error))?;
-            let head = Head::read(reference, days, clock);
+            let head = head(reference, days, clock);
             let told = datalek::Told::new(&breach, &config, &Ledger::reading(&config.data), head.made);
             let told = told.map_err(|error| unknown(&error))?;
             format.print(&told, &head, || told.report())
@@ -222,7 +203,7 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
                     eprintln!("  {day} is nog niet verzegeld: daarvan is er nog geen bewijs");
                 }
             }
-            let head = Head::read(reference, days, clock);
+            let head = head(reference, days, clock);
             let ledger = Ledger::reading(&asked.config.data);
             let register = Register::of(&asked.config, &ledger, school, head.made);
             let register = register.map_err(|error| unknown(&error))?;
@@ -240,7 +221,7 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             let answers = open(&config)?;
             let leak = answers.leak(recipient, school.map(AsRef::as_ref), given.lines());
             let leak = leak.map_err(|error| unreadable(&error))?;
-            let head = Head::read(reference, ALWAYS, clock);
+            let head = head(reference, ALWAYS, clock);
             format.print(&leak, &head, || lists::leak(&leak))
         }
         Command::Leverancier { config, recipient, period, format } => {
@@ -250,7 +231,7 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             let reference = on_record(&config, Reading::Received, None, Some(&recipient.id), clock)?;
             let answers = open(&config)?;
             let received = answers.received(&recipient.id, &days).map_err(|error| unreadable(&error))?;
-            let head = Head::read(reference, days, clock);
+            let head = head(reference, days, clock);
             format.print(&received, &head, || lists::received(&received))
         }
         Command::Ontvangers(asked) => asked.print(clock, |register, _, head| {
@@ -304,7 +285,7 @@ fn portable(
     let now = who.feed.as_ref().map(now).transpose()?;
     let portable = answers.portable(&inzage, now);
     let told = portable::Told::new(&portable, who.feed.is_some());
-    let head = Head::read(reference, days, clock);
+    let head = head(reference, days, clock);
     format.print(&told, &head, || told.report(), &|out| portable.write_csv(out))
 }
 

@@ -10,8 +10,11 @@ use jiff::civil::Date;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Head, document::Part, page::page, plain::plain};
-use crate::{answers::ALWAYS, cli::FAILED};
+use crate::{
+    answers::ALWAYS,
+    cli::FAILED,
+    report::{Head, Part, page, plain},
+};
 
 #[derive(Args)]
 pub(in crate::cli) struct Format {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use super::{Head, document::Part};
+use super::{Head, Part};
 use crate::{
     answers::{ALWAYS, Ended, Fields, SchoolName, Under},
     catalogue::{Field, Kind, Treatment, catalogue},
@@ -17,16 +17,16 @@ use crate::{
 };
 
 /// What an agreement does not say.
-pub(super) const UNSAID: &str = "niet vastgelegd";
+pub const UNSAID: &str = "niet vastgelegd";
 /// Under every page.
-pub(super) const FOOT: &str = "Gemaakt met Sluis, de poort tussen de leerlingadministratie van de school en haar \
+pub const FOOT: &str = "Gemaakt met Sluis, de poort tussen de leerlingadministratie van de school en haar \
     leveranciers. Dit overzicht gaat over wat via Sluis gaat.";
 /// The supervisor, where a complaint goes.
-pub(super) const SUPERVISOR: &str =
+pub const SUPERVISOR: &str =
     "Autoriteit Persoonsgegevens, Postbus 93374, 2509 AJ Den Haag, autoriteitpersoonsgegevens.nl";
 
 /// What stands at the head of a report.
-pub(super) fn head(head: &Head) -> Vec<(&'static str, String)> {
+pub fn head(head: &Head) -> Vec<(&'static str, String)> {
     let mut facts = vec![("gemaakt op", day(head.made))];
     if let Some(days) = &head.days {
         facts.push(("periode", period(*days.start(), *days.end())));
@@ -41,7 +41,8 @@ pub(super) fn head(head: &Head) -> Vec<(&'static str, String)> {
     facts
 }
 
-pub(super) fn period(from: Date, until: Date) -> String {
+/// The days a report is about.
+pub fn period(from: Date, until: Date) -> String {
     match (from == *ALWAYS.start(), until == *ALWAYS.end()) {
         (true, true) => "alles wat het logboek bevat".into(),
         (true, false) => format!("tot en met {}", day(until)),
@@ -50,14 +51,16 @@ pub(super) fn period(from: Date, until: Date) -> String {
     }
 }
 
-pub(super) fn span(from: Date, until: Date) -> String {
+/// From a day to a day, or one day.
+pub fn span(from: Date, until: Date) -> String {
     if from == until {
         return day(from);
     }
     format!("{} tot en met {}", day(from), day(until))
 }
 
-pub(super) fn day(day: Date) -> String {
+/// A day, such as 7 september 2026.
+pub fn day(day: Date) -> String {
     const MONTHS: [&str; 12] = [
         "januari",
         "februari",
@@ -77,49 +80,54 @@ pub(super) fn day(day: Date) -> String {
 }
 
 /// A moment in the Netherlands.
-pub(super) fn moment(ms: u64) -> String {
+pub fn moment(ms: u64) -> String {
     let local = local_minute(ms);
     let time = local.rsplit(' ').next().unwrap_or_default();
     format!("{}, {time}", day(day_of(ms)))
 }
 
 /// A number of things, in the right number.
-pub(super) fn count(number: impl Into<u64>, one: &str, more: &str) -> String {
+pub fn count(number: impl Into<u64>, one: &str, more: &str) -> String {
     let number = number.into();
     format!("{number} {}", if number == 1 { one } else { more })
 }
 
-pub(super) fn capital(text: &str) -> String {
+/// With a capital to begin with.
+pub fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// `a`, `a en b`, `a, b en c`.
-pub(super) fn and<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> String {
+pub fn and<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> String {
     let parts: Vec<S> = parts.into_iter().collect();
     let Some((last, first)) = parts.split_last() else { return UNSAID.into() };
     let first: Vec<&str> = first.iter().map(AsRef::as_ref).collect();
     if first.is_empty() { last.as_ref().into() } else { format!("{} en {}", first.join(", "), last.as_ref()) }
 }
 
-pub(super) fn or_none<S: AsRef<str>>(labels: impl IntoIterator<Item = S>) -> String {
+/// `a, b, c`, or that it is nothing.
+pub fn or_none<S: AsRef<str>>(labels: impl IntoIterator<Item = S>) -> String {
     let labels: Vec<S> = labels.into_iter().collect();
     let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
     if labels.is_empty() { "niets".into() } else { labels.join(", ") }
 }
 
-pub(super) fn said(text: Option<&str>) -> String {
+/// What an agreement says, or that it does not.
+pub fn said(text: Option<&str>) -> String {
     text.unwrap_or(UNSAID).into()
 }
 
-pub(super) fn school(school: &SchoolName) -> String {
+/// A school by its name and BRIN.
+pub fn school(school: &SchoolName) -> String {
     match &school.name {
         Some(name) => format!("{name} ({})", school.brin),
         None => school.brin.clone(),
     }
 }
 
-pub(super) fn ended(ended: Ended) -> &'static str {
+/// How a delivery ended.
+pub fn ended(ended: Ended) -> &'static str {
     match ended {
         Ended::Failed => "afgebroken",
         Ended::Sent => "verzonden",
@@ -127,18 +135,21 @@ pub(super) fn ended(ended: Ended) -> &'static str {
     }
 }
 
-pub(super) fn under(under: &Under) -> String {
+/// The agreement something left under.
+pub fn under(under: &Under) -> String {
     match &under.id {
         Some(id) => format!("{id} v{}", under.version),
         None => format!("onbekend ({}…)", &under.sha256[..12]),
     }
 }
 
-pub(super) fn purpose_name(id: &str) -> &str {
+/// What a purpose is called; its id when it is not known.
+pub fn purpose_name(id: &str) -> &str {
     purpose::find(id).map_or(id, |purpose| &purpose.name)
 }
 
-pub(super) fn basis(basis: Basis) -> &'static str {
+/// A legal basis, and where the law has it.
+pub fn basis(basis: Basis) -> &'static str {
     match basis {
         Basis::AlgemeenBelang => "taak van algemeen belang (AVG art. 6 lid 1 e)",
         Basis::GerechtvaardigdBelang => "gerechtvaardigd belang (AVG art. 6 lid 1 f)",
@@ -149,7 +160,8 @@ pub(super) fn basis(basis: Basis) -> &'static str {
     }
 }
 
-pub(super) fn basis_with(found: Basis, interest: Option<&str>) -> String {
+/// A legal basis with the interest it rests on, where it needs one.
+pub fn basis_with(found: Basis, interest: Option<&str>) -> String {
     match (found, interest) {
         (Basis::GerechtvaardigdBelang, Some(interest)) => format!("{}: {interest}", basis(found)),
         (Basis::GerechtvaardigdBelang, None) => format!("{}; welk belang is {UNSAID}", basis(found)),
@@ -157,7 +169,8 @@ pub(super) fn basis_with(found: Basis, interest: Option<&str>) -> String {
     }
 }
 
-pub(super) fn special(ground: SpecialGround) -> &'static str {
+/// What makes special categories of data lawful, and where the law has it.
+pub fn special(ground: SpecialGround) -> &'static str {
     match ground {
         SpecialGround::ArbeidsrechtEnSocialeZekerheid => {
             "arbeidsrecht en sociale zekerheid (AVG art. 9 lid 2 b)"
@@ -186,7 +199,8 @@ fn months(months: u16) -> String {
     }
 }
 
-pub(super) fn keeps(keeps: &[Keeps]) -> String {
+/// What a recipient keeps, and how long.
+pub fn keeps(keeps: &[Keeps]) -> String {
     if keeps.is_empty() {
         return UNSAID.into();
     }
@@ -195,7 +209,7 @@ pub(super) fn keeps(keeps: &[Keeps]) -> String {
 }
 
 /// How long something is kept.
-pub(super) fn term(number: u16, after: After) -> String {
+pub fn term(number: u16, after: After) -> String {
     let after = match after {
         After::EindeOvereenkomst => "het einde van de overeenkomst",
         After::EindeSchooljaar => "het einde van het schooljaar",
@@ -208,7 +222,8 @@ pub(super) fn term(number: u16, after: After) -> String {
     }
 }
 
-pub(super) fn safeguard(safeguard: &Safeguard) -> String {
+/// What protects data outside the EEA.
+pub fn safeguard(safeguard: &Safeguard) -> String {
     let kind = match safeguard.kind {
         SafeguardKind::Adequaatheidsbesluit => {
             "adequaatheidsbesluit: de Europese Commissie vindt de bescherming daar goed genoeg (AVG art. 45)"
@@ -226,7 +241,8 @@ pub(super) fn safeguard(safeguard: &Safeguard) -> String {
     }
 }
 
-pub(super) fn countries<S: AsRef<str>>(codes: impl IntoIterator<Item = S>) -> String {
+/// Countries by their names.
+pub fn countries<S: AsRef<str>>(codes: impl IntoIterator<Item = S>) -> String {
     and(codes.into_iter().map(|code| country(code.as_ref()).to_owned()))
 }
 
@@ -281,14 +297,15 @@ fn country(code: &str) -> &str {
     NAMES.iter().find(|(known, _)| *known == code).map_or(code, |(_, name)| name)
 }
 
-pub(super) fn categories(categories: &[CategoryName]) -> String {
+/// Data categories of what may leave.
+pub fn categories(categories: &[CategoryName]) -> String {
     or_none(categories.iter().map(|category| {
         if category.coded { format!("{} (alleen als code)", category.name) } else { category.name.to_owned() }
     }))
 }
 
 /// The data categories of fields that left.
-pub(super) fn categories_of(fields: impl IntoIterator<Item = &'static Field>) -> String {
+pub fn categories_of(fields: impl IntoIterator<Item = &'static Field>) -> String {
     let mut used: BTreeMap<usize, bool> = BTreeMap::new();
     for field in fields {
         if let Some(category) = field.category {
@@ -303,13 +320,13 @@ pub(super) fn categories_of(fields: impl IntoIterator<Item = &'static Field>) ->
 
 /// What people call the fields of a mask that left. A key never leaves as it is, and an ECK iD only where the agreement
 /// says so: their names alone would say otherwise.
-pub(super) fn given(fields: Fields, mask: u64) -> String {
+pub fn given(fields: Fields, mask: u64) -> String {
     let bits = (0..u64::BITS).filter(|bit| mask >> bit & 1 == 1);
     or_none(fields.labels(mask).into_iter().zip(bits).map(|(label, bit)| as_left(label, fields.field(bit))))
 }
 
 /// What people call a field that left.
-pub(super) fn as_left(label: &str, field: Option<&Field>) -> String {
+pub fn as_left(label: &str, field: Option<&Field>) -> String {
     match field.map(|field| field.kind) {
         Some(Kind::Key) => format!("{label} (als code)"),
         Some(Kind::Eckid) => format!("{label} of pseudoniem"),
@@ -318,12 +335,12 @@ pub(super) fn as_left(label: &str, field: Option<&Field>) -> String {
 }
 
 /// What people call the field of this name, when it left.
-pub(super) fn field_left(name: &str) -> String {
+pub fn field_left(name: &str) -> String {
     catalogue().find(name).map_or_else(|| name.to_owned(), |field| as_left(&field.label, Some(field)))
 }
 
 /// What people call a field that may leave, with what is done with it first.
-pub(super) fn field_terms(field: &FieldTerms) -> String {
+pub fn field_terms(field: &FieldTerms) -> String {
     let kind = catalogue().find(field.field).map(|field| field.kind);
     let how = match (Treatment::parse(field.treatment), kind) {
         (Some(Treatment::Initial), _) => " (alleen de eerste letter)",
@@ -337,7 +354,8 @@ pub(super) fn field_terms(field: &FieldTerms) -> String {
     format!("{}{how}", field.label)
 }
 
-pub(super) fn known_by(known_by: KnownBy) -> &'static str {
+/// How persons are known to a recipient.
+pub fn known_by(known_by: KnownBy) -> &'static str {
     match known_by {
         KnownBy::ChainPseudonym => {
             "een pseudoniem dat gelijk is voor alle leveranciers in dezelfde keten van leermiddelen"
@@ -347,7 +365,8 @@ pub(super) fn known_by(known_by: KnownBy) -> &'static str {
     }
 }
 
-pub(super) fn validity(validity: Validity) -> &'static str {
+/// Whether an agreement is in force.
+pub fn validity(validity: Validity) -> &'static str {
     match validity {
         Validity::Ended => "beëindigd",
         Validity::Future => "gaat nog in",
@@ -356,7 +375,8 @@ pub(super) fn validity(validity: Validity) -> &'static str {
     }
 }
 
-pub(super) fn persons(persons: Persons) -> &'static str {
+/// Whose data it is.
+pub fn persons(persons: Persons) -> &'static str {
     match persons {
         Persons::Leerkrachten => "leerkrachten",
         Persons::Leerlingen => "leerlingen",
@@ -364,7 +384,7 @@ pub(super) fn persons(persons: Persons) -> &'static str {
 }
 
 /// That what was given does not tell all that the log may know the person by.
-pub(super) fn partial() -> Part {
+pub fn partial() -> Part {
     let mut part = Part::new("Niet volledig");
     part.say(
         "Gezocht is op wat is opgegeven. Wat het logboek over deze persoon onder een andere code heeft, staat hier niet bij: \

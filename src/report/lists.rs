@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{document::Part, words};
+use super::{Part, words};
 use crate::{
     answers::{FieldCount, Fields, Holds, Leak, Listed, Received, Worklist},
     clock::{day_of, local_minute},
 };
 
 /// Everything a recipient received.
-pub(super) fn received(received: &Received) -> Part {
+pub fn received(received: &Received) -> Part {
     let mut report = Part::new("Ontvangen door een leverancier");
     report.facts(vec![("ontvanger", received.recipient.shown().to_owned())]);
     if received.schools.is_empty() {
@@ -41,7 +41,7 @@ pub(super) fn received(received: &Received) -> Part {
 }
 
 /// Who is affected by a leak, one by one.
-pub(super) fn leak(leak: &Leak) -> Part {
+pub fn leak(leak: &Leak) -> Part {
     let mut report = Part::new("Wie is geraakt door een lek");
     report.facts(vec![("ontvanger", leak.recipient.shown().to_owned())]);
     let Leak { given, known, unknown, untraceable, .. } = *leak;
@@ -99,7 +99,7 @@ pub(super) fn listed(listed: Listed, part: &mut Part) {
 }
 
 /// Who must hear of a correction.
-pub(super) fn worklist(list: &Worklist, with_feed: bool) -> Part {
+pub fn worklist(list: &Worklist, with_feed: bool) -> Part {
     let mut report = Part::new("Wie moet van een correctie horen (AVG art. 19)");
     report.facts(vec![("school", words::school(&list.school))]);
     if list.partial {

@@ -7,8 +7,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
-    document::Part,
-    lists,
+    Part, lists,
     words::{self, UNSAID},
 };
 use crate::{
@@ -21,7 +20,7 @@ use crate::{
 
 /// A breach with what was agreed with the supplier.
 #[derive(Serialize)]
-pub(super) struct Told<'a> {
+pub struct Told<'a> {
     #[serde(flatten)]
     breach: &'a Breach<'a>,
     /// The agreements things left under, as far as their files are there.
@@ -32,7 +31,12 @@ pub(super) struct Told<'a> {
 const FILL_IN: &str = "[zelf invullen]";
 
 impl<'a> Told<'a> {
-    pub(super) fn new(
+    /// With the agreements of the breach as they stand on a day.
+    ///
+    /// # Errors
+    ///
+    /// What stands cannot be told.
+    pub fn new(
         breach: &'a Breach<'a>,
         config: &'a Config,
         ledger: &Ledger,
@@ -42,7 +46,8 @@ impl<'a> Told<'a> {
         Ok(Self { breach, agreements: entries.collect::<Result<_, _>>()? })
     }
 
-    pub(super) fn report(&self) -> Part {
+    /// For people.
+    pub fn report(&self) -> Part {
         let breach = self.breach;
         let mut report = Part::new(format!("Datalek bij {}", breach.recipient.shown()));
         match breach.listed {

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{
-    agreed,
-    document::Part,
+    Part, agreed,
     words::{self, UNSAID},
 };
 use crate::{
@@ -19,7 +18,7 @@ use crate::{
 
 /// An inzage with what the school agreed with those who got something.
 #[derive(Serialize)]
-pub(super) struct Told<'a> {
+pub struct Told<'a> {
     #[serde(flatten)]
     inzage: &'a Inzage,
     /// The agreements things left under, as far as their files are there.
@@ -48,7 +47,12 @@ struct Future<'a> {
 }
 
 impl<'a> Told<'a> {
-    pub(super) fn new(
+    /// With the agreements things left under, as they stand on the day of the register.
+    ///
+    /// # Errors
+    ///
+    /// What stands cannot be told.
+    pub fn new(
         inzage: &'a Inzage,
         answers: &'a Answers<'_>,
         config: &'a Config,
@@ -87,7 +91,7 @@ impl<'a> Told<'a> {
     }
 
     /// For people.
-    pub(super) fn report(&self) -> Part {
+    pub fn report(&self) -> Part {
         let inzage = self.inzage;
         let mut report = Part::new("Inzage in verstrekte gegevens (AVG art. 15)");
         report.facts(vec![("school", words::school(&inzage.school))]);
@@ -372,4 +376,4 @@ fn rights() -> Part {
 }
 
 /// What goes into a folder of evidence, for whoever opens it.
-pub(super) const README: &str = include_str!("evidence.txt");
+pub const README: &str = include_str!("evidence.txt");

@@ -2,17 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{
-    Head,
-    document::{Block, Part, Table},
-    words,
-};
+use super::{Block, Head, Part, Table, words};
 
 /// Characters in a line of sentences.
 const WIDTH: usize = 112;
 
 /// The text of a report.
-pub(super) fn plain(head: &Head, report: &Part) -> String {
+pub fn plain(head: &Head, report: &Part) -> String {
     let mut out = String::new();
     for (name, value) in words::head(head) {
         let _ = writeln!(out, "{:11} {value}", words::capital(name));

@@ -1,15 +1,17 @@
-//! What a report says, before it is text or HTML: parts in parts, so that headings are always in order.
+//! What a report says, before it is text, HTML or PDF: parts in parts, so that headings are always in order.
 //!
-//! Both forms are made of the same words. Deliberately absent: anything about how it looks.
+//! All forms are made of the same words. Deliberately absent: anything about how it looks.
 
 /// A report, or a part of one.
-pub(super) struct Part {
-    pub(super) heading: String,
-    pub(super) blocks: Vec<Block>,
+pub struct Part {
+    /// What it is called.
+    pub heading: String,
+    /// What it says, in order.
+    pub blocks: Vec<Block>,
 }
 
 /// What a part is made of.
-pub(super) enum Block {
+pub enum Block {
     /// Names with what there is to say about each.
     Facts(Vec<(&'static str, String)>),
     /// Points, in no order.
@@ -23,31 +25,38 @@ pub(super) enum Block {
 }
 
 /// Rows under heads.
-pub(super) struct Table {
+pub struct Table {
     /// What it is about, for whoever does not see what it stands under.
-    pub(super) caption: &'static str,
-    pub(super) heads: &'static [&'static str],
-    pub(super) rows: Vec<Vec<String>>,
+    pub caption: &'static str,
+    /// What each column holds.
+    pub heads: &'static [&'static str],
+    /// Rows, with a cell under each head.
+    pub rows: Vec<Vec<String>>,
 }
 
 impl Part {
-    pub(super) fn new(heading: impl Into<String>) -> Self {
+    /// A part that says nothing yet.
+    pub fn new(heading: impl Into<String>) -> Self {
         Self { heading: heading.into(), blocks: Vec::new() }
     }
 
-    pub(super) fn say(&mut self, text: impl Into<String>) {
+    /// Adds sentences.
+    pub fn say(&mut self, text: impl Into<String>) {
         self.blocks.push(Block::Say(text.into()));
     }
 
-    pub(super) fn list(&mut self, points: impl IntoIterator<Item = impl Into<String>>) {
+    /// Adds points.
+    pub fn list(&mut self, points: impl IntoIterator<Item = impl Into<String>>) {
         self.blocks.push(Block::List(points.into_iter().map(Into::into).collect()));
     }
 
-    pub(super) fn facts(&mut self, facts: Vec<(&'static str, String)>) {
+    /// Adds names with what there is to say about each.
+    pub fn facts(&mut self, facts: Vec<(&'static str, String)>) {
         self.blocks.push(Block::Facts(facts));
     }
 
-    pub(super) fn table(
+    /// Adds rows under heads.
+    pub fn table(
         &mut self,
         caption: &'static str,
         heads: &'static [&'static str],
@@ -58,7 +67,8 @@ impl Part {
         self.blocks.push(Block::Table(Table { caption, heads, rows }));
     }
 
-    pub(super) fn part(&mut self, part: Part) {
+    /// Adds a part of this part.
+    pub fn part(&mut self, part: Part) {
         self.blocks.push(Block::Part(part));
     }
 }

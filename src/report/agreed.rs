@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
-    document::Part,
+    Part,
     words::{self, UNSAID},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 
 /// What a school publishes, as data.
 #[derive(Serialize)]
-pub(super) struct Public<'r> {
+pub struct Public<'r> {
     brin: &'r str,
     school: &'r str,
     day: Date,
@@ -29,7 +29,8 @@ pub(super) struct Public<'r> {
 }
 
 impl<'r> Public<'r> {
-    pub(super) fn new(register: &'r Register<'_>) -> Self {
+    /// What may be told to everybody.
+    pub fn new(register: &'r Register<'_>) -> Self {
         Self {
             brin: register.brin,
             school: register.school,
@@ -43,7 +44,7 @@ impl<'r> Public<'r> {
 }
 
 /// The overview of suppliers that a school publishes.
-pub(super) fn recipients(register: &Register<'_>) -> Part {
+pub fn recipients(register: &Register<'_>) -> Part {
     let mut report = Part::new(format!("Leveranciers van {}", register.school));
     report.say(format!(
         "{} ({}) werkt met de leveranciers hieronder. Zij krijgen via Sluis gegevens van leerlingen of leerkrachten. \
@@ -120,7 +121,7 @@ fn published(entry: &Entry<'_>) -> Vec<(&'static str, String)> {
 }
 
 /// The register of processing, as far as it passes through Sluis.
-pub(super) fn register(register: &Register<'_>, config: &Config) -> Part {
+pub fn register(register: &Register<'_>, config: &Config) -> Part {
     let mut report = Part::new("Register van verwerkingen");
     report.say(
         "Dit is het deel van het verwerkingsregister (AVG art. 30) over de gegevens die via Sluis naar leveranciers \
@@ -288,7 +289,7 @@ pub(super) fn log_terms(log: LogTerms) -> String {
 }
 
 /// The paragraph about suppliers for the privacy statement of a school.
-pub(super) fn statement(register: &Register<'_>) -> Part {
+pub fn statement(register: &Register<'_>) -> Part {
     let mut report = Part::new("Leveranciers van leermiddelen");
     let in_force: Vec<_> =
         register.agreements.iter().filter(|entry| entry.validity == Validity::InForce).collect();

@@ -1,12 +1,7 @@
 //! A report as a page: one file that asks for nothing else, for a screen of any width, for paper and for a screen
 //! reader.
 
-use super::{
-    Head,
-    document::{Block, Part, Table},
-    html::Html,
-    words,
-};
+use super::{Block, Head, Part, Table, html::Html, words};
 
 /// Colours keep a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3).
 const STYLE: &str = include_str!("page.css");
@@ -14,7 +9,7 @@ const STYLE: &str = include_str!("page.css");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// The page of a report.
-pub(super) fn page(head: &Head, report: &Part) -> String {
+pub fn page(head: &Head, report: &Part) -> String {
     let mut html = Html::new();
     html.element("html", &[("lang", "nl")], |html| {
         html.line();

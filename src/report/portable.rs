@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    document::Part,
+    Part,
     words::{self, UNSAID},
 };
 use crate::answers::{
@@ -20,7 +20,7 @@ const NOW: &str = "De waarden hieronder komen uit het bestand van de school dat 
 
 /// What was sent, and what that is and is not.
 #[derive(Serialize)]
-pub(super) struct Told<'a> {
+pub struct Told<'a> {
     note: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     note_now: Option<&'static str>,
@@ -29,11 +29,13 @@ pub(super) struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    pub(super) fn new(portable: &'a Portable, with_feed: bool) -> Self {
+    /// With the note about values when a feed was given.
+    pub fn new(portable: &'a Portable, with_feed: bool) -> Self {
         Self { note: NOTE, note_now: with_feed.then_some(NOW), portable }
     }
 
-    pub(super) fn report(&self) -> Part {
+    /// For people.
+    pub fn report(&self) -> Part {
         let mut report = Part::new("Gegevens om mee te nemen (AVG art. 20)");
         report.facts(vec![("school", words::school(&self.portable.school))]);
         report.say(self.note);
