@@ -26,7 +26,7 @@
 //! - Numbers and keys of persons are types that cannot be printed ([`pseudonym::Bsn`], [`pseudonym::PupilKey`]).
 //!
 //! [`gateway`] answers `POST /uwlr` with all this, [`answers`] tells from the log what went where, [`register`] from the
-//! agreements what may, and [`cli`] holds the commands. Below the path stand what it asks of the world ([`clock`], [`keys`], [`disclosure::storage`], [`las`]), and
+//! agreements what may, [`review`] knows who may see and decide on any of it, and [`cli`] holds the commands. Below the path stand what it asks of the world ([`clock`], [`keys`], [`disclosure::storage`], [`las`]), and
 //! the words the stages share ([`token`], [`record`], [`party`]).
 //!
 //! # Words
@@ -71,6 +71,7 @@ pub mod cli;
 pub mod gateway;
 pub mod las;
 pub mod operations;
+pub mod review;
 
 pub mod catalogue;
 pub mod clock;
