@@ -40,6 +40,8 @@ pub struct Config {
     pub agreements: Agreements,
     /// Where suppliers connect.
     pub gateway: Option<Gateway>,
+    /// Where reviewers log in.
+    pub review: Option<Review>,
     /// Where `/live`, `/ready` and `/metrics` are.
     pub operations: Option<SocketAddr>,
     /// Host name under which pseudonyms stand.
@@ -109,6 +111,26 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// TLS, with client certificates demanded.
     pub tls: Arc<rustls::ServerConfig>,
+}
+
+/// The review app.
+#[derive(Debug)]
+pub struct Review {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// TLS: its own certificate, or that of the gateway. Nobody is asked for one.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// The file of accounts, which need not be there.
+    pub accounts: PathBuf,
+    /// How long a session may be idle: 30 min.
+    pub idle: Duration,
+    /// How long it lasts at most: 8 h.
+    pub session: Duration,
+}
+
+impl Review {
+    pub(crate) const IDLE_MINUTES: u16 = 30;
+    pub(crate) const SESSION_HOURS: u16 = 8;
 }
 
 /// A school whose pupils' data pass.
@@ -358,6 +380,7 @@ mod tests {
             keys: KeyRing::default(),
             agreements: Agreements::default(),
             gateway: None,
+            review: None,
             operations: None,
             authority: String::new(),
             origin: String::new(),

@@ -26,9 +26,9 @@
 //! - Numbers and keys of persons are types that cannot be printed ([`pseudonym::Bsn`], [`pseudonym::PupilKey`]).
 //!
 //! [`gateway`] answers `POST /uwlr` with all this, [`answers`] tells from the log what went where, [`register`] from the
-//! agreements what may, [`report`] makes of both what people read, and [`cli`] holds the commands. Below the path stand
-//! what it asks of the world ([`clock`], [`keys`], [`disclosure::storage`], [`las`]), and the words the stages share
-//! ([`token`], [`record`], [`party`]).
+//! agreements what may, [`report`] makes of both what people read, [`review`] shows it to those who answer for it and has
+//! them decide, and [`cli`] holds the commands. Below the path stand what it asks of the world ([`clock`], [`keys`],
+//! [`disclosure::storage`], [`las`]), and the words the stages share ([`token`], [`record`], [`party`]).
 //!
 //! # Words
 //!
@@ -72,6 +72,7 @@ pub mod cli;
 pub mod gateway;
 pub mod las;
 pub mod operations;
+pub mod review;
 
 pub mod catalogue;
 pub mod clock;

@@ -18,8 +18,8 @@ use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::{
-    Authorisation, Config, Gateway, Integrity, Las, Limits, Recipient, School, SchoolTerm, Terms, Webhook,
-    WebhookSecret,
+    Authorisation, Config, Gateway, Integrity, Las, Limits, Recipient, Review, School, SchoolTerm, Terms,
+    Webhook, WebhookSecret,
 };
 use crate::{
     catalogue::catalogue,
@@ -30,6 +30,7 @@ use crate::{
     plausibility::Thresholds,
     policy::agreement::{After, Agreements},
     problem::{Lines, Problem, toml_problem},
+    review::account::Accounts,
     strict::{FilePath, Table, filled, word},
     tls,
 };
@@ -41,7 +42,7 @@ struct File {
     keys: FilePath,
     agreements: FilePath,
     gateway: Option<Table<FileGateway>>,
-    review: Option<Table<FileListener>>,
+    review: Option<Table<FileReview>>,
     operations: Option<Table<FileListener>>,
     #[serde(default)]
     log: Table<FileLog>,
@@ -66,6 +67,17 @@ struct FileGateway {
     certificate: FilePath,
     private_key: FilePath,
     client_ca: FilePath,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileReview {
+    listen: Spanned<SocketAddr>,
+    certificate: Option<FilePath>,
+    private_key: Option<FilePath>,
+    accounts: Option<FilePath>,
+    idle_minutes: Option<Spanned<u16>>,
+    session_hours: Option<Spanned<u16>>,
 }
 
 #[derive(Deserialize)]
@@ -369,12 +381,17 @@ impl Check<'_> {
             None => Some(None),
             Some(gateway) => self.gateway(gateway).map(Some),
         };
+        let review = match &file.review {
+            None => Some(None),
+            Some(review) => self.review(review, file.gateway.as_deref()).map(Some),
+        };
         Some(Config {
             data,
             keys_directory,
             keys: keys?,
             agreements: agreements?,
             gateway: gateway?,
+            review: review?,
             operations: file.operations.map(|operations| operations.0.listen.into_inner()),
             authority,
             origin,
@@ -509,6 +526,64 @@ impl Check<'_> {
         let config = tls::server_config(&identity, &client_ca, self.clock);
         let tls = Arc::new(self.keep(config)?);
         Some(Gateway { listen: *gateway.listen.get_ref(), tls })
+    }
+
+    fn review(&mut self, review: &FileReview, gateway: Option<&FileGateway>) -> Option<Review> {
+        let mut number = |given: &Option<Spanned<u16>>, key: &str, default: u16, high: u16| match given {
+            None => default,
+            Some(given) if (1..=high).contains(given.get_ref()) => *given.get_ref(),
+            Some(given) => {
+                let what = format!("review.{key} is out of range");
+                self.wrong(given.span(), what, format!("choose from 1 to {high}"));
+                default
+            }
+        };
+        let idle = number(&review.idle_minutes, "idle_minutes", Review::IDLE_MINUTES, 60);
+        let session = number(&review.session_hours, "session_hours", Review::SESSION_HOURS, 24);
+        let pair = match (&review.certificate, &review.private_key) {
+            (Some(certificate), Some(private_key)) => Some((certificate, private_key)),
+            (None, None) => gateway.map(|gateway| (&gateway.certificate, &gateway.private_key)),
+            _ => {
+                let mend =
+                    "give both certificate and private_key, or neither: then those of [gateway] are used";
+                self.wrong(review.listen.span(), "half a certificate for the review app", mend);
+                return None;
+            }
+        };
+        let Some((certificate, private_key)) = pair else {
+            let what = "the review app has no certificate";
+            self.wrong(review.listen.span(), what, "give certificate and private_key in [review]");
+            return None;
+        };
+        let identity = tls::Identity {
+            certificate: self.base.join(certificate),
+            private_key: self.base.join(private_key),
+        };
+        // What is wrong with the pair of the gateway is said there.
+        let own = review.certificate.is_some();
+        if own {
+            self.secret(&identity.private_key);
+        }
+        let tls = match tls::open_server_config(&identity, self.clock) {
+            Err(_) if !own => None,
+            config => self.keep(config),
+        };
+        let accounts = match &review.accounts {
+            None => self.base.join("accounts.json"),
+            Some(accounts) => self.base.join(accounts),
+        };
+        self.secret(&accounts);
+        let read = Accounts::new(accounts.clone()).check();
+        self.keep(read.map_err(|problem| vec![problem]))?;
+        let mut tls = tls?;
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Some(Review {
+            listen: *review.listen.get_ref(),
+            tls: Arc::new(tls),
+            accounts,
+            idle: Duration::from_secs(u64::from(idle) * 60),
+            session: Duration::from_secs(u64::from(session) * 60 * 60),
+        })
     }
 
     fn school(&mut self, school: FileSchool) -> Option<Arc<School>> {

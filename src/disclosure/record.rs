@@ -16,6 +16,8 @@ pub struct Position(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum LeafKind {
+    /// An account of the review app was made, changed or removed; or somebody logged in, or could not.
+    Account = 18,
     /// An agreement became active or changed.
     AgreementActivated = 4,
     /// Root over a day's rows of a school.
@@ -53,7 +55,7 @@ pub enum LeafKind {
 }
 
 impl LeafKind {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Disclosure,
         Self::Outcome,
         Self::Withheld,
@@ -71,6 +73,7 @@ impl LeafKind {
         Self::Right,
         Self::Hold,
         Self::Drift,
+        Self::Account,
     ];
 }
 
@@ -115,7 +118,8 @@ pub struct Outcome {
 /// | 160 | 32 | root over the rows; for an outcome: status 1, zero 1, HTTP status 2, chunks 4, bytes 8, zeros 16 |
 /// | 192 | 16 | keyed MAC of the payload |
 /// | 208 | 16 | transaction id |
-/// | 224 | 32 | SHA-256 thumbprint of the peer's certificate |
+/// | 224 | 32 | SHA-256 thumbprint of the peer's certificate; or of whoever it was done for in the review app, the
+///   SHA-256 of the account's id |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
     /// What it says.
@@ -153,7 +157,7 @@ pub struct Leaf {
     /// Number of rows.
     pub rows: u32,
     /// 0 unset, 1 done, 2 internal error (Logboek Dataverwerkingen 1.0, §3.2.2); for `withheld`: the refusal's number;
-    /// for a key epoch: 1 current, 2 destroyed.
+    /// for a key epoch: 1 current, 2 destroyed; for an account: [the event](crate::review::account::AccountEvent).
     pub status: u8,
     /// What was found of the five rules.
     pub verdicts: Verdicts,
@@ -167,7 +171,7 @@ pub struct Leaf {
     pub payload_mac: [u8; 16],
     /// Transaction id.
     pub transaction: [u8; 16],
-    /// Thumbprint of the peer's certificate.
+    /// Thumbprint of the peer's certificate, or [the code of an account](crate::review::account::AccountCode).
     pub certificate: [u8; 32],
 }
 
@@ -571,7 +575,7 @@ mod tests {
     #[test]
     fn what_is_not_of_the_format_is_refused() {
         let good = Leaf::new(LeafKind::Start).to_bytes();
-        for (at, value) in [(0, 2), (2, 0), (2, 18), (141, 3), (142, 4), (143, 1)] {
+        for (at, value) in [(0, 2), (2, 0), (2, 19), (141, 3), (142, 4), (143, 1)] {
             let mut bad = good;
             bad[at] = value;
             assert!(Leaf::from_bytes(&bad).is_none(), "byte {at}");

@@ -173,7 +173,8 @@ impl Found {
             LeafKind::DaySeal => {
                 self.sealed.insert((leaf.brin(), day_of(leaf.start_ms)));
             }
-            LeafKind::AgreementActivated
+            LeafKind::Account
+            | LeafKind::AgreementActivated
             | LeafKind::Drift
             | LeafKind::Hold
             | LeafKind::KeyEpoch

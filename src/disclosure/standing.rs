@@ -28,8 +28,14 @@ impl LeafKind {
     /// Whether a leaf of this kind carries the hash of what stands for its school.
     pub(super) fn carries_standing(self) -> bool {
         match self {
-            Self::AgreementActivated | Self::Drift | Self::Hold | Self::Notice | Self::Right => true,
-            Self::DaySeal
+            Self::AgreementActivated
+            | Self::Drift
+            | Self::Hold
+            | Self::Notice
+            | Self::ReviewAttestation
+            | Self::Right => true,
+            Self::Account
+            | Self::DaySeal
             | Self::Disclosure
             | Self::KeyEpoch
             | Self::LogRead
@@ -37,7 +43,6 @@ impl LeafKind {
             | Self::Pruned
             | Self::Recovery
             | Self::RetentionErase
-            | Self::ReviewAttestation
             | Self::RollUp
             | Self::Start
             | Self::Withheld => false,

@@ -791,7 +791,8 @@ impl Deliveries {
                 report.unknown_outcomes += u64::from(unknown);
                 self.open.remove(&leaf.span_id).is_some() || leaf.start_ms < self.begun_before
             }
-            LeafKind::AgreementActivated
+            LeafKind::Account
+            | LeafKind::AgreementActivated
             | LeafKind::DaySeal
             | LeafKind::Drift
             | LeafKind::Hold
