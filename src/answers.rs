@@ -12,6 +12,7 @@ mod breach;
 mod correction;
 pub mod evidence;
 pub mod export;
+pub mod index;
 mod leak;
 mod naming;
 mod now;

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use ring::digest;
 use serde::Serialize;
 
 use super::Answers;
 use crate::{
     catalogue::{Field, UNKNOWN_BIT, catalogue},
+    config::Config,
     disclosure::{Leaf, OutcomeStatus, Subject, rollup::About},
     policy::agreement::Agreement,
 };
@@ -33,6 +33,16 @@ pub struct Party {
 }
 
 impl Party {
+    /// The one of a code.
+    pub fn of(config: &Config, code: &[u8; 12]) -> Self {
+        let known = config.recipients.iter().find(|known| Leaf::recipient_code(&known.id) == *code);
+        Self {
+            id: known.map(|known| known.id.clone()),
+            name: known.map(|known| known.name.clone()),
+            code: hex::encode(code),
+        }
+    }
+
     /// The best there is to call it by.
     pub fn shown(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.code)
@@ -50,6 +60,32 @@ pub struct Under {
     pub sha256: String,
     /// Whether the file with this hash is there.
     pub on_file: bool,
+}
+
+impl Under {
+    /// The one that leaves hold. A file that was changed since still tells its id: leaves hold that of the activity too.
+    pub fn of(config: &Config, hash: &[u8; 32], activity: &[u8; 16], version: u32) -> Self {
+        let all = config.agreements.all();
+        let exact = all.iter().find(|agreement| agreement.hash == *hash);
+        let same = || all.iter().find(|agreement| Leaf::activity_code(&agreement.id) == *activity);
+        Self {
+            id: exact.or_else(same).map(|agreement| agreement.id.clone()),
+            version: exact.map_or(version, |agreement| agreement.version),
+            sha256: hex::encode(hash),
+            on_file: exact.is_some(),
+        }
+    }
+
+    /// Its file, or the newest of the same id.
+    pub fn file<'c>(&self, config: &'c Config) -> Option<&'c Agreement> {
+        let all = config.agreements.all();
+        let exact = all.iter().find(|agreement| hex::encode(agreement.hash) == self.sha256);
+        let same = || {
+            let same = all.iter().filter(|agreement| Some(&agreement.id) == self.id.as_ref());
+            same.max_by_key(|agreement| agreement.version)
+        };
+        exact.or_else(same).map(AsRef::as_ref)
+    }
 }
 
 /// How a delivery ended.
@@ -180,36 +216,17 @@ impl Answers<'_> {
 
     /// A recipient by its code.
     pub fn party(&self, code: &[u8; 12]) -> Party {
-        let known = self.config.recipients.iter().find(|known| Leaf::recipient_code(&known.id) == *code);
-        Party {
-            id: known.map(|known| known.id.clone()),
-            name: known.map(|known| known.name.clone()),
-            code: hex::encode(code),
-        }
+        Party::of(self.config, code)
     }
 
-    /// The agreement of a leaf. A file that was changed since still tells its id: leaves hold that of the activity too.
+    /// The agreement of a leaf.
     pub fn under(&self, leaf: &Leaf) -> Under {
-        let all = self.config.agreements.all();
-        let exact = all.iter().find(|agreement| agreement.hash == leaf.agreement);
-        let same = || all.iter().find(|agreement| activity(&agreement.id) == leaf.activity);
-        Under {
-            id: exact.or_else(same).map(|agreement| agreement.id.clone()),
-            version: exact.map_or(leaf.activity_version, |agreement| agreement.version),
-            sha256: hex::encode(leaf.agreement),
-            on_file: exact.is_some(),
-        }
+        Under::of(self.config, &leaf.agreement, &leaf.activity, leaf.activity_version)
     }
 
     /// The agreement file that something left under, or the newest of the same id.
     pub fn agreement(&self, under: &Under) -> Option<&Agreement> {
-        let all = self.config.agreements.all();
-        let exact = all.iter().find(|agreement| hex::encode(agreement.hash) == under.sha256);
-        let same = || {
-            let same = all.iter().filter(|agreement| Some(&agreement.id) == under.id.as_ref());
-            same.max_by_key(|agreement| agreement.version)
-        };
-        exact.or_else(same).map(AsRef::as_ref)
+        under.file(self.config)
     }
 
     /// The agreement of a summary, which holds no more than the first bytes of its hash, in hexadecimal.
@@ -217,10 +234,4 @@ impl Answers<'_> {
         let mut all = self.config.agreements.all().iter();
         all.find(|agreement| hex::encode(agreement.hash).starts_with(first)).map(AsRef::as_ref)
     }
-}
-
-/// The activity of an agreement, as leaves hold it.
-fn activity(id: &str) -> [u8; 16] {
-    let hash = digest::digest(&digest::SHA256, id.as_bytes());
-    *hash.as_ref().first_chunk().expect("SHA-256 gives 32 bytes")
 }

@@ -1,0 +1,156 @@
+//! Whether the log is intact: verified by this process once a day and whenever somebody asks, with the outcome on record.
+
+use std::{
+    fs,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    thread,
+    time::UNIX_EPOCH,
+};
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::visitor::{View, Wrong};
+use crate::{
+    answers::Reading,
+    clock::Clock,
+    config::Config,
+    control::Desk,
+    disclosure::{self, Against, Leaf, LeafKind, Position, Reader, VerifyError},
+};
+
+/// A verification that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Checked {
+    /// When, ms since 1970.
+    pub(super) at_ms: u64,
+    /// Leaves that were recomputed.
+    pub(super) entries: u64,
+    /// 0: intact. What follows damage cannot be judged, so there is never more than one.
+    pub(super) findings: u64,
+}
+
+/// How the checkpoint in the second place stands to the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub(super) enum Copy {
+    /// It is of an earlier state.
+    Behind { size: u64, at_ms: u64 },
+    /// It is of another log, or of another state of the same size.
+    Differs,
+    /// It is not there.
+    Missing,
+    /// It is the same.
+    Same { at_ms: u64 },
+}
+
+/// How the log stands.
+#[derive(Serialize)]
+pub(super) struct State {
+    pub(super) size: u64,
+    pub(super) root: String,
+    pub(super) checked: Option<Checked>,
+    pub(super) running: bool,
+    pub(super) copy: Copy,
+}
+
+/// Verifies the log.
+#[derive(Default)]
+pub(super) struct Integrity {
+    running: AtomicBool,
+    /// The last one; none inside: there is none on record either.
+    last: Mutex<Option<Option<Checked>>>,
+}
+
+impl Integrity {
+    /// The last verification that is on record.
+    pub(super) fn last(&self, reader: &Reader) -> Result<Option<Checked>, Wrong> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = *last {
+            return Ok(known);
+        }
+        // Looked for once in the life of a process.
+        let mut found = None;
+        reader.leaves(Position(0), &mut |_, leaf| {
+            if leaf.kind == LeafKind::LogRead && leaf.status == Reading::Verification as u8 {
+                found = Some(Checked { at_ms: leaf.end_ms, entries: leaf.released, findings: leaf.withheld });
+            }
+        })?;
+        *last = Some(found);
+        Ok(found)
+    }
+
+    /// Begins, unless it is under way.
+    pub(super) fn begin(self: &Arc<Self>, config: &Config, desk: &Arc<Desk>) {
+        if self.running.swap(true, SeqCst) {
+            return;
+        }
+        let (own, desk) = (Arc::clone(self), Arc::clone(desk));
+        let against =
+            Against { key: Some(config.log_site().signer.verifier().clone()), copy: Some(config.checkpoint_copy.clone()) };
+        let verified = thread::Builder::new().name("verify".into()).spawn(move || {
+            own.verify(&desk, &against);
+            own.running.store(false, SeqCst);
+        });
+        if verified.is_err() {
+            self.running.store(false, SeqCst);
+        }
+    }
+
+    fn verify(&self, desk: &Desk, against: &Against) {
+        // A key that was changed since the log began has signed nothing of it: then the one beside the log counts.
+        let verified = disclosure::verify(&desk.data, against, &mut |_, _| {});
+        let (entries, findings) = match &verified {
+            Ok(report) => (report.leaves, 0),
+            Err(VerifyError::Tampered(finding)) => {
+                tracing::error!(position = finding.position.0, "the log is not what was written; run `sluis log verify`");
+                (finding.position.0, 1)
+            }
+            Err(error) => {
+                tracing::warn!(reason = %error, "the log could not be verified");
+                (0, 1)
+            }
+        };
+        let mut leaf = Reading::Verification.leaf(None, None, Uuid::now_v7(), desk.clock.as_ref());
+        (leaf.released, leaf.withheld) = (entries, findings);
+        let at_ms = desk.clock.now_ms();
+        if desk.log.note_blocking(leaf).is_ok() {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Some(Some(Checked { at_ms, entries, findings }));
+        }
+    }
+
+    /// How the log stands.
+    pub(super) fn state(&self, view: &View<'_>) -> Result<State, Wrong> {
+        let reader = view.reader()?;
+        let own = reader.checkpoint()?;
+        let copy = match fs::read(&view.config.checkpoint_copy) {
+            Err(_) => Copy::Missing,
+            Ok(_) if fs::metadata(&view.config.checkpoint_copy).is_err() => Copy::Missing,
+            Ok(note) => {
+                let at = fs::metadata(&view.config.checkpoint_copy).and_then(|known| known.modified()).ok();
+                let at = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+                let at_ms = at.map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(0));
+                match Reader::parse_checkpoint(&String::from_utf8_lossy(&note)) {
+                    Ok(copy) if copy == own => Copy::Same { at_ms },
+                    Ok(copy) if copy.origin == own.origin && copy.size < own.size => {
+                        Copy::Behind { size: copy.size, at_ms }
+                    }
+                    // Written first in the second place: for a moment it is ahead.
+                    Ok(copy) if copy.origin == own.origin && copy.size > own.size => Copy::Same { at_ms },
+                    Ok(_) | Err(_) => Copy::Differs,
+                }
+            }
+        };
+        Ok(State {
+            size: own.size,
+            root: hex::encode(own.root),
+            checked: self.last(&reader)?,
+            running: self.running.load(SeqCst),
+            copy,
+        })
+    }
+}
