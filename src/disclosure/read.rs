@@ -15,7 +15,7 @@ use jiff::civil::Date;
 
 use super::{
     checkpoint::Checkpoint,
-    merkle::inclusion_proof,
+    merkle::{Hash, inclusion_proof, root_at},
     proof::TlogProof,
     prune::Minimum,
     publish::{CHECKPOINT_BYTES, read_tile},
@@ -104,9 +104,7 @@ impl Reader {
         }
         let note = read_small(storage.as_ref(), "checkpoint", CHECKPOINT_BYTES)?;
         let note = String::from_utf8(note.ok_or(io::ErrorKind::NotFound)?).map_err(|_| invalid())?;
-        // Read for its size alone; whoever wants to know who signed it verifies the log.
-        let text = note.split_inclusive("\n\n").next().and_then(|text| text.strip_suffix('\n'));
-        let checkpoint: Checkpoint = text.ok_or_else(invalid)?.parse().map_err(|_| invalid())?;
+        let checkpoint = Self::parse_checkpoint(&note)?;
         let minimum = Minimum::read(storage.as_ref())?.index.min(checkpoint.size);
         Ok(Self {
             storage,
@@ -182,6 +180,61 @@ impl Reader {
             Ok((leaf, TlogProof { index: position.0, extra, path, checkpoint: self.note.clone() }))
         };
         positions.into_iter().map(prove).collect()
+    }
+
+    /// The checkpoint that was published last. Whoever wants to know who signed it verifies the log.
+    ///
+    /// # Errors
+    ///
+    /// Never, for a log that could be opened.
+    pub fn checkpoint(&self) -> io::Result<Checkpoint> {
+        Self::parse_checkpoint(&self.note)
+    }
+
+    /// What a signed checkpoint says, whoever signed it.
+    ///
+    /// # Errors
+    ///
+    /// When it is none.
+    pub fn parse_checkpoint(note: &str) -> io::Result<Checkpoint> {
+        let text = note.split_inclusive("\n\n").next().and_then(|text| text.strip_suffix('\n'));
+        text.ok_or_else(invalid)?.parse().map_err(|_| invalid())
+    }
+
+    /// The root over the first so many leaves, as a checkpoint of that size has it.
+    ///
+    /// # Errors
+    ///
+    /// When tiles do not reach that far, or cannot be read.
+    pub fn root_at(&self, size: u64) -> io::Result<Hash> {
+        if size > self.published {
+            return Err(invalid());
+        }
+        let tiles = TileReader::new(self.published, |name: &str| read_tile(self.storage.as_ref(), name));
+        root_at(&tiles, size)
+    }
+
+    /// How many leaves were recorded before an instant, as far as they are in tiles and still there.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read.
+    pub fn size_before(&self, ms: u64) -> io::Result<u64> {
+        let bundle = self.first_bundle(ms)?;
+        if bundle * 256 >= self.published {
+            return Ok(self.published);
+        }
+        let leaves = self.read_bundle(bundle)?;
+        Ok(bundle * 256 + leaves.iter().take_while(|leaf| leaf.end_ms < ms).count() as u64)
+    }
+
+    /// Shows each leaf that is in tiles from a position on, in order.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read.
+    pub fn published_from(&self, from: Position, show: &mut dyn FnMut(Position, &Leaf)) -> io::Result<()> {
+        self.published_leaves(from.0..self.published, show)
     }
 
     /// Leaves in tiles; there may be more in the write-ahead log.
