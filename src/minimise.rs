@@ -1,6 +1,6 @@
 //! Stages 3 to 5 over one document: tokens in, chunks of what may leave out.
 //!
-//! A chunk is up to 256 persons with their rows for the log. Nothing of a person is written out before the whole
+//! A chunk is up to 256 persons, pupils or teachers and never both, with their rows for the log. Nothing of a person is written out before the whole
 //! chunk has been read: so a group's name can be held against the numbers of the pupils that follow it, and a
 //! document that breaks off early leaves nothing behind. What is kept per document, whatever its size, is one chunk,
 //! the groups, and a fingerprint per identifier.
@@ -100,7 +100,7 @@ impl KeepOut for Nobody {
 pub struct Chunk {
     /// Its bytes; a chunk whose persons were all withheld has none.
     pub document: String,
-    /// One row per person.
+    /// One row per person: all of pupils, or all of teachers.
     pub rows: Vec<Row>,
     /// Whether the document ends with it.
     pub last: bool,
@@ -668,12 +668,12 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             return Ok(());
         }
         self.open()?;
+        if !self.rows.is_empty() {
+            // Teachers have left rows behind, when pupils come after them: no chunk is about both.
+            self.send(false)?;
+        }
         let mut pupils = std::mem::take(&mut self.pupils);
         for pending in pupils.drain(..) {
-            // Teachers may have left rows behind, when pupils come after them.
-            if self.rows.len() == CHUNK {
-                self.send(false)?;
-            }
             self.emit_person(pending, Person::Leerling);
         }
         self.pupils = pupils;

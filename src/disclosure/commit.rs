@@ -25,7 +25,7 @@ use super::{
     Recorded, merkle,
     note::{Signer, Verifier},
     publish::Publisher,
-    record::{Leaf, LeafKind, Position, Row},
+    record::{Leaf, LeafKind, Position, Row, Subject},
     recover::{Found, Segment, recover},
     retain::{Due, Erased, Retainer, Retention},
     rowfile::Handle,
@@ -95,8 +95,8 @@ pub enum Error {
         /// Records there were.
         had: u64,
     },
-    /// More than 256 rows, or rows with a record that is no disclosure.
-    #[error("only a disclosure has rows, and at most 256 of them")]
+    /// More than 256 rows, rows of pupils and of teachers, or rows with a record that is no disclosure.
+    #[error("only a disclosure has rows, at most 256 of them, of pupils or of teachers")]
     Rows,
     /// This write failed, as it did for all that shared it.
     #[error("the log cannot be written ({0})")]
@@ -106,9 +106,9 @@ pub enum Error {
 /// What is about to leave: the leaf, without what the log fills in itself, and its rows.
 #[derive(Debug)]
 pub struct Disclosure {
-    /// Kind, parties, ids, times. `rows`, unions and `inner_root` are filled in.
+    /// Kind, parties, ids, times. `rows`, unions, `inner_root` and [`Leaf::STAFF`] are filled in.
     pub leaf: Leaf,
-    /// At most 256.
+    /// At most 256, all of pupils or all of teachers.
     pub rows: Vec<Row>,
 }
 
@@ -428,7 +428,14 @@ impl Recorder {
         if !rows.is_empty() {
             SystemRandom::new().fill(&mut salt).map_err(|_| Error::Write(io::ErrorKind::Other))?;
             (leaf.released, leaf.withheld) = (0, 0);
+            leaf.flags &= !Leaf::STAFF;
+            if rows[0].subject == Subject::Leerkracht {
+                leaf.flags |= Leaf::STAFF;
+            }
             for row in &rows {
+                if !leaf.is_about(row.subject) {
+                    return Err(Error::Rows);
+                }
                 leaf.released |= row.released;
                 leaf.withheld |= row.withheld;
                 bytes.extend_from_slice(&row.to_bytes());

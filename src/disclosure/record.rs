@@ -124,7 +124,7 @@ pub struct Outcome {
 pub struct Leaf {
     /// What it says.
     pub kind: LeafKind,
-    /// [`Leaf::INBOUND`], [`Leaf::LAST`], [`Leaf::PERSON`].
+    /// [`Leaf::INBOUND`], [`Leaf::LAST`], [`Leaf::PERSON`], [`Leaf::STAFF`].
     pub flags: u8,
     /// Number of the chunk in its delivery, from 0.
     pub chunk: u32,
@@ -186,6 +186,14 @@ impl Leaf {
     pub const LAST: u8 = 2;
     /// Flag: of an erasure, that it is of the rows of one person on one day; which person, it does not say.
     pub const PERSON: u8 = 4;
+    /// Flag: its rows are about teachers, and so are its masks; without it they are about pupils, for no chunk is about
+    /// both. Filled in by the log.
+    pub const STAFF: u8 = 8;
+
+    /// Whether its rows are about such a person. One with none is about nobody.
+    pub(super) fn is_about(&self, subject: Subject) -> bool {
+        (self.flags & Self::STAFF != 0) == (subject == Subject::Leerkracht)
+    }
 
     /// A leaf of a kind, all else zero.
     pub fn new(kind: LeafKind) -> Self {

@@ -133,6 +133,9 @@ pub enum RowFileError {
     /// The rows and their order do not lead to the seal root.
     #[error("the row file does not lead to its seal root")]
     SealRoot,
+    /// A row is of a pupil where the leaf says teachers, or the other way round.
+    #[error("record {} has rows of others than it says", .0.0)]
+    Subject(Position),
     /// The masks of the rows do not add up to those of the leaf.
     #[error("the masks of record {} are not those of its rows", .0.0)]
     Unions(Position),
@@ -152,6 +155,7 @@ impl RowFileError {
             | Self::InnerRoot(position)
             | Self::Order(position)
             | Self::RowCount(position)
+            | Self::Subject(position)
             | Self::Unions(position)
             | Self::Unknown(position) => Some(*position),
             Self::Foot
@@ -332,6 +336,7 @@ pub(in crate::disclosure) mod samples {
                 rows: u32::try_from(rows.len()).unwrap(),
                 released: rows.iter().fold(0, |union, row| union | row.released),
                 withheld: rows.iter().fold(0, |union, row| union | row.withheld),
+                subject: Subject::Leerling,
             };
             (*position, expected)
         });

@@ -380,6 +380,7 @@ impl Verification {
             | RowFileError::Order(_)
             | RowFileError::Read(_)
             | RowFileError::SealRoot
+            | RowFileError::Subject(_)
             | RowFileError::Unions(_)
             | RowFileError::Write(_) => FindingKind::Altered,
         };

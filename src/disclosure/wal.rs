@@ -232,7 +232,9 @@ impl<R: Read> Scanner<R> {
         let unions = rows.iter().fold((0, 0), |(r, w), row| (r | row.released, w | row.withheld));
         // What other kinds of leaves count are not rows of their own.
         let matches = if leaf.kind == LeafKind::Disclosure {
-            leaf.rows as usize == rows.len() && (rows.is_empty() || unions == (leaf.released, leaf.withheld))
+            leaf.rows as usize == rows.len()
+                && (rows.is_empty() || unions == (leaf.released, leaf.withheld))
+                && rows.iter().all(|row| leaf.is_about(row.subject))
         } else {
             rows.is_empty()
         };
@@ -282,4 +284,27 @@ fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(at)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::disclosure::record::Subject;
+
+    /// Checksums, links and roots are right, and the leaf is about others than its rows.
+    #[test]
+    fn a_leaf_is_held_to_whom_its_rows_are_about() {
+        let row = Row::new(Subject::Leerkracht, 0).to_bytes();
+        for (flags, whole) in [(Leaf::STAFF, true), (0, false)] {
+            let mut leaf = Leaf::new(LeafKind::Disclosure);
+            (leaf.flags, leaf.rows) = (flags, 1);
+            leaf.inner_root = merkle::inner_root(&[1; SALT], row.chunks_exact(Row::SIZE));
+            let mut segment = End::default().header().to_vec();
+            End::default().frame(&leaf, &[1; SALT], &row, &mut segment);
+            let mut end = End::default();
+            let mut scanner = Scanner::open(&segment[..], &end).unwrap().ok().unwrap();
+            assert_eq!(matches!(scanner.step(&mut end).unwrap(), Step::Frame(_)), whole);
+        }
+    }
 }

@@ -138,6 +138,8 @@ impl Outlet for Collect {
 
     fn chunk(&mut self, chunk: Chunk) -> Result<(), Infallible> {
         assert!(chunk.rows.len() <= 256);
+        // The masks of a chunk's leaf mean fields of the one kind of person, or of the other.
+        assert!(chunk.rows.windows(2).all(|pair| pair[0].subject == pair[1].subject));
         self.document.push_str(&chunk.document);
         self.rows.extend(chunk.rows);
         Ok(())
@@ -680,6 +682,13 @@ fn pupils_behind_many_teachers_do_not_overfill_a_chunk() {
     ));
     let (_, summary) = Bench::new(WIDE).minimise(document.as_bytes(), None).unwrap();
     assert_eq!((summary.released, summary.withheld, summary.staff), (1, 300, 256));
+    // Teachers that fill no chunk wait for more of them, not for pupils.
+    let one_too_many = document.replace(
+        "<leerkracht key=\"t0\"",
+        "<leerkracht key=\"t256\"><achternaam>X</achternaam></leerkracht><leerkracht key=\"t0\"",
+    );
+    let (_, summary) = Bench::new(WIDE).minimise(one_too_many.as_bytes(), None).unwrap();
+    assert_eq!((summary.released, summary.withheld, summary.staff), (1, 300, 257));
 }
 
 #[test]

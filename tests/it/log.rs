@@ -218,6 +218,32 @@ fn each_kind_of_tampering_is_named() {
 
 /// Whoever rewrites the whole file, links and checksums included, still does not match what was signed.
 #[test]
+fn a_chunk_is_about_pupils_or_about_teachers() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    let mut mixed = disclosure(1, 0, 3);
+    mixed.rows[1].subject = Subject::Leerkracht;
+    assert!(matches!(log.record_blocking(mixed, ()), Err(Error::Rows)));
+    let mut staff = disclosure(1, 0, 3);
+    staff.rows.iter_mut().for_each(|row| row.subject = Subject::Leerkracht);
+    let mut pupils = disclosure(1, 1, 3);
+    // What the leaf says of its rows is for the log to say.
+    pupils.leaf.flags = Leaf::LAST | Leaf::STAFF;
+    for disclosure in [staff, pupils] {
+        let _ = log.record_blocking(disclosure, ()).unwrap();
+    }
+    log.note_blocking(sent(1)).unwrap();
+    log.close();
+    let flags: Vec<u8> = leaves(dir.path())
+        .iter()
+        .filter(|(_, leaf)| leaf.kind == LeafKind::Disclosure)
+        .map(|(_, leaf)| leaf.flags)
+        .collect();
+    assert_eq!(flags, [Leaf::STAFF, Leaf::LAST]);
+    check(dir.path()).unwrap();
+}
+
+#[test]
 fn a_log_written_anew_does_not_match_its_checkpoint() {
     let (dir, other) = (written(), tempfile::tempdir().unwrap());
     let log = open(other.path()).unwrap();

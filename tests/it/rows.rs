@@ -25,8 +25,8 @@ fn handle() -> impl Strategy<Value = Handle> {
 }
 
 fn row() -> impl Strategy<Value = Row> {
-    (handle(), 0..4_u8, any::<(u64, u64, [u8; 16], bool, bool, u32)>()).prop_map(|(handle, tag, other)| {
-        let (released, withheld, mac, left, pupil, number) = other;
+    (handle(), 0..4_u8, any::<(u64, u64, [u8; 16], bool, u32)>()).prop_map(|(handle, tag, other)| {
+        let (released, withheld, mac, left, number) = other;
         Row {
             handle,
             tag: [tag; 8],
@@ -35,18 +35,21 @@ fn row() -> impl Strategy<Value = Row> {
             mac,
             outcome: if left { RowOutcome::Released } else { RowOutcome::Withheld },
             kept_out: None,
-            subject: if pupil { Subject::Leerling } else { Subject::Leerkracht },
+            subject: Subject::Leerling,
             number,
         }
     })
 }
 
 fn chunks() -> impl Strategy<Value = Vec<Chunk>> {
-    let chunk = (1..1000_u64, any::<[u8; 32]>(), vec(row(), 1..9));
+    let chunk = (1..1000_u64, any::<([u8; 32], bool)>(), vec(row(), 1..9));
     vec(chunk, 0..6).prop_map(|chunks| {
         let mut at = 0;
-        let chunks = chunks.into_iter().map(|(gap, salt, rows)| {
+        let chunks = chunks.into_iter().map(|(gap, (salt, staff), mut rows)| {
             at += gap;
+            if staff {
+                rows.iter_mut().for_each(|row| row.subject = Subject::Leerkracht);
+            }
             Chunk { position: Position(at), salt, rows }
         });
         chunks.collect()
@@ -118,6 +121,7 @@ mod by_the_book {
             rows: u32::try_from(chunk.rows.len()).unwrap(),
             released: chunk.rows.iter().fold(0, |union, row| union | row.released),
             withheld: chunk.rows.iter().fold(0, |union, row| union | row.withheld),
+            subject: chunk.rows[0].subject,
         };
         chunks.iter().map(|chunk| (chunk.position, leaf(chunk))).collect()
     }

@@ -5,7 +5,7 @@ use std::io::{Read, Seek};
 use super::{Handle, Located, RowFile, RowFileError, seal::seal_root};
 use crate::disclosure::{
     merkle::{Hash, root_of},
-    record::{Leaf, Position},
+    record::{Leaf, Position, Subject},
 };
 
 /// What a leaf says of its rows.
@@ -19,12 +19,15 @@ pub struct ExpectedBlock {
     pub released: u64,
     /// Union of their withheld masks.
     pub withheld: u64,
+    /// Whose data they are about.
+    pub subject: Subject,
 }
 
 impl From<&Leaf> for ExpectedBlock {
     fn from(leaf: &Leaf) -> Self {
         let Leaf { inner_root, rows, released, withheld, .. } = *leaf;
-        Self { inner_root, rows, released, withheld }
+        let subject = if leaf.is_about(Subject::Leerling) { Subject::Leerling } else { Subject::Leerkracht };
+        Self { inner_root, rows, released, withheld, subject }
     }
 }
 
@@ -62,6 +65,9 @@ impl<R: Read + Seek> RowFile<R> {
             let withheld = rows.iter().fold(0, |union, located| union | located.row.withheld);
             if rows.len() == block.len() && (released, withheld) != (expected.released, expected.withheld) {
                 return Err(RowFileError::Unions(position));
+            }
+            if rows.iter().any(|located| located.row.subject != expected.subject) {
+                return Err(RowFileError::Subject(position));
             }
             handles.extend(entries.iter().map(|entry| entry.row().map(|row| row.handle)));
             leaves.extend(entries.iter().map(super::Entry::seal_leaf));
@@ -125,6 +131,10 @@ mod tests {
         assert!(matches!(named(|leaf| leaf.rows += 1), RowFileError::RowCount(Position(5))));
         assert!(matches!(named(|leaf| leaf.released ^= 1), RowFileError::Unions(Position(5))));
         assert!(matches!(named(|leaf| leaf.withheld ^= 1), RowFileError::Unions(Position(5))));
+        assert!(matches!(
+            named(|leaf| leaf.subject = Subject::Leerkracht),
+            RowFileError::Subject(Position(5))
+        ));
         let mut log = log(&chunks());
         log.remove(&Position(3));
         assert!(matches!(check(&bytes, &log), Err(RowFileError::Unknown(Position(3)))));
