@@ -21,6 +21,7 @@ mod report;
 mod retention;
 mod rights;
 mod serve;
+mod users;
 mod who;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -95,6 +96,11 @@ enum Command {
     },
     /// Serve suppliers until SIGTERM; SIGHUP reloads
     Serve(ConfigFile),
+    /// Accounts of the review app
+    Users {
+        #[command(subcommand)]
+        command: users::Command,
+    },
 }
 
 /// Where the configuration is.
@@ -167,6 +173,7 @@ pub fn run() -> ExitCode {
         Command::Report { command } => report::run(&command, &clock),
         Command::Rights { command } => rights::run(&command, &clock),
         Command::Serve(config) => serve::run(&config, &clock),
+        Command::Users { command } => users::run(&command, &clock),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

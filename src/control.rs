@@ -26,8 +26,10 @@ use crate::{
     disclosure::{self, Leaf, LeafKind, Log, Reader},
     plausibility::Places,
     policy::agreement::{Agreement, parse_recorded},
+    review::account::{AccountCode, AccountEvent},
     standing::{
-        self, Approval, Because, Decision, HexHandle, Ledger, Notice, NoticeBy, Right, RightKind, Scope,
+        self, Approval, Because, Before, Decision, HexHandle, Ledger, MonthReview, Notice, NoticeBy,
+        ReviewError, Right, RightKind, Scope,
     },
 };
 
@@ -42,12 +44,26 @@ const PATIENCE: Duration = Duration::from_secs(600);
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
+    /// Put on record that an account was added, changed or removed. The command that asks writes the file.
+    Account {
+        /// What is done.
+        event: AccountEvent,
+        /// Which account.
+        code: AccountCode,
+    },
     /// Put a version of an agreement in force.
     Approve {
         /// Its file, word for word.
         text: String,
         /// Who approves of it; none: it needs no approval.
         approver: Option<String>,
+    },
+    /// Attest that a month of a school was reviewed. Only on behalf of an account.
+    Attest {
+        /// The school.
+        brin: String,
+        /// What was found.
+        review: MonthReview,
     },
     /// Decide on a delivery that is held.
     Decide {
@@ -143,23 +159,44 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Does what is asked. Waits; not for async contexts.
+    /// Does what a command asks. Waits; not for async contexts.
     pub fn perform(&self, request: Request) -> Answer {
-        self.try_perform(request).unwrap_or_else(|error| Answer::Refused { what: error.to_string() })
+        self.perform_for(request, None)
     }
 
-    fn try_perform(&self, request: Request) -> Result<Answer, standing::Error> {
+    /// Does what is asked on behalf of an account of the review app, whose code goes into every leaf of it. The caller has
+    /// seen to it that the account may. A request at the socket never is on behalf of one. Waits; not for async contexts.
+    pub fn perform_for(&self, request: Request, account: Option<AccountCode>) -> Answer {
+        self.try_perform(request, account).unwrap_or_else(|error| Answer::Refused { what: error.to_string() })
+    }
+
+    fn try_perform(&self, request: Request, account: Option<AccountCode>) -> Result<Answer, standing::Error> {
         let reference = Uuid::now_v7();
+        let on_behalf = AccountCode::bytes(account);
         match request {
+            Request::Account { event, code } => {
+                // What happens at the door, only whoever keeps it says.
+                let made =
+                    matches!(event, AccountEvent::Added | AccountEvent::Changed | AccountEvent::Removed);
+                if !made {
+                    return Ok(Answer::Refused { what: "this is not for a command to say".into() });
+                }
+                self.log.note_blocking(event.leaf(Some(code), reference, self.clock.now_ms()))?;
+            }
+            Request::Attest { brin, review } => {
+                let account = account.ok_or(ReviewError::NoAccount)?;
+                self.ledger.attest(&brin, review, account, reference, self.clock.as_ref())?;
+            }
             Request::Approve { text, approver } => {
                 let Some(agreement) = parse_recorded(&text) else {
                     return Ok(Answer::Refused { what: "the agreement is not in order".into() });
                 };
-                self.activate(&agreement, approver, reference)?;
+                self.activate(&agreement, approver, account, reference)?;
             }
             Request::Decide { brin, id, approve, by, reason } => {
                 let mut leaf = Leaf::new(LeafKind::Hold);
                 leaf.status = if approve { 2 } else { 3 };
+                leaf.certificate = on_behalf;
                 (leaf.trace_id, leaf.transaction) = (*id.as_bytes(), *reference.as_bytes());
                 let because = Because { by, reason, at_ms: self.clock.now_ms(), reference };
                 let decision =
@@ -185,23 +222,25 @@ impl Desk {
                 describe(&mut leaf, right.kind, &right.scope, reference);
                 leaf.released = 1;
                 leaf.log_epoch = right.epoch;
+                leaf.certificate = on_behalf;
                 (right.entered_ms, right.reference) = (self.clock.now_ms(), reference);
                 self.ledger.change(&brin, leaf, |standing| Ok(standing.enter(right)?))?;
             }
             Request::Erase { brin, handles } => {
                 let handles = handles.into_iter().map(|handle| handle.0).collect();
-                let erased = self.log.erase_person(&brin, handles)?;
+                let erased = self.log.erase_person_for(&brin, handles, on_behalf)?;
                 let (rows, summaries, unsealed) = (erased.rows, erased.summaries, erased.unsealed);
                 return Ok(Answer::Erased { rows, summaries, unsealed });
             }
             Request::Lift { brin, kind, scope, handles } => {
                 let mut leaf = Leaf::new(LeafKind::Right);
                 describe(&mut leaf, kind, &scope, reference);
+                leaf.certificate = on_behalf;
                 self.ledger.change(&brin, leaf, |standing| Ok(standing.lift(kind, &scope, &handles)?))?;
             }
             Request::Notify { brin, notices } => {
                 let by =
-                    NoticeBy { transaction: reference, certificate: [0; 32], clock: self.clock.as_ref() };
+                    NoticeBy { transaction: reference, certificate: on_behalf, clock: self.clock.as_ref() };
                 for notice in notices {
                     self.ledger.make_notice(&brin, notice, &by)?;
                 }
@@ -211,6 +250,7 @@ impl Desk {
                 self.log.note_blocking(reading.leaf(
                     school.as_deref(),
                     recipient.as_deref(),
+                    account,
                     reference,
                     clock,
                 ))?;
@@ -240,7 +280,13 @@ impl Desk {
                     || !reader.summaries(brin, &handle.0).is_ok_and(|found| found.is_empty())
             };
             let gone = |right: &Right| !right.handles.iter().any(known);
-            went += self.ledger.let_go(brin, before(terms.drift_days), before(terms.rights_days), &gone)?;
+            let before = Before {
+                drift_ms: before(terms.drift_days),
+                rights_ms: before(terms.rights_days),
+                // Attestations are kept as long as the leaves that answer for them.
+                reviews_ms: self.log.retention().leaf_days.map_or(0, before),
+            };
+            went += self.ledger.let_go(brin, &before, &gone)?;
         }
         Ok(went)
     }
@@ -255,7 +301,7 @@ impl Desk {
         for agreement in agreements {
             let approval = self.ledger.school(&agreement.school)?.load().approval(agreement);
             if approval == Approval::Unrecorded {
-                failed = failed.and(self.activate(agreement, None, Uuid::now_v7()));
+                failed = failed.and(self.activate(agreement, None, None, Uuid::now_v7()));
             } else if approval == Approval::Needed {
                 tracing::warn!(
                     agreement = agreement.id,
@@ -267,7 +313,8 @@ impl Desk {
         failed
     }
 
-    /// Puts a version of an agreement in force. Waits; not for async contexts.
+    /// Puts a version of an agreement in force, on behalf of an account where it was approved of in the review app.
+    /// Waits; not for async contexts.
     ///
     /// # Errors
     ///
@@ -276,6 +323,7 @@ impl Desk {
         &self,
         agreement: &Agreement,
         approver: Option<String>,
+        account: Option<AccountCode>,
         reference: Uuid,
     ) -> Result<(), standing::Error> {
         let mut leaf = Leaf::new(LeafKind::AgreementActivated);
@@ -284,6 +332,7 @@ impl Desk {
         leaf.activity_version = agreement.version;
         leaf.agreement = agreement.hash;
         leaf.status = if approver.is_some() { 2 } else { 1 };
+        leaf.certificate = AccountCode::bytes(account);
         (leaf.trace_id, leaf.transaction) = (*reference.as_bytes(), *reference.as_bytes());
         let since = self.clock.now_ms();
         self.ledger.change(&agreement.school, leaf, |standing| {

@@ -32,6 +32,7 @@ pub mod tile;
 mod verify;
 pub mod wal;
 
+pub use calendar::Month;
 pub use commit::{Disclosure, Error, Log, Site, Stats};
 pub use read::{OpenRows, Reader, ShowChunk, Wanted};
 pub use record::{KeptOut, Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row, RowOutcome, Subject};

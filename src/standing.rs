@@ -1,5 +1,5 @@
 //! What stands until something else is said: objections, restrictions and consents of persons, versions of agreements in
-//! force, deliveries that are held, notices to recipients, and what feeds were seen to hold. Of each school one file,
+//! force, deliveries that are held, notices to recipients, attestations of reviews, and what feeds were seen to hold. Of each school one file,
 //! every change of which is a record in the log first ([`Log::stand`]).
 //!
 //! A [`Ledger`] holds what stands in memory and changes it; a [`Register`] is that of one school, which exchanges look at
@@ -9,6 +9,7 @@ mod approval;
 mod drift;
 mod hold;
 mod notice;
+mod review;
 mod rights;
 
 use std::{
@@ -35,6 +36,7 @@ pub use notice::{
     NamedPerson, Notice, NoticeBy, NoticeContent, NoticeError, NoticeKind, NoticeState, NoticeStep,
     ToldNotices,
 };
+pub use review::{Attestation, Mark, MonthReview, ReviewError, Reviewed, Seed};
 pub use rights::{DecidedBy, HexHandle, Right, RightError, RightKind, Rights, RightsAt, Scope, Untraceable};
 
 /// What the leaf says when old entries were let go of by rule; the numbers before it are those of [`RightKind`].
@@ -58,6 +60,9 @@ pub struct Standing {
     /// Who is told of a correction, an erasure or a restriction.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notices: Vec<Notice>,
+    /// Months that somebody reviewed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    reviews: Vec<Attestation>,
     /// What feeds were seen to hold.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     seen: drift::Seen,
@@ -84,6 +89,9 @@ pub enum Error {
     /// Nothing can be done with a notice.
     #[error("{0}")]
     Notice(#[from] NoticeError),
+    /// A month cannot be attested.
+    #[error("{0}")]
+    Review(#[from] ReviewError),
     /// An entry cannot be made or lifted.
     #[error("{0}")]
     Right(#[from] RightError),
@@ -131,6 +139,17 @@ pub struct Ledger {
     change: Mutex<()>,
     /// Notices were made.
     noticed: tokio::sync::Notify,
+}
+
+/// From before which instants what stands is let go of, in ms since 1970.
+#[derive(Debug, Clone, Copy)]
+pub struct Before {
+    /// What feeds began to hold.
+    pub drift_ms: u64,
+    /// Attestations.
+    pub reviews_ms: u64,
+    /// Objections, restrictions and consents.
+    pub rights_ms: u64,
 }
 
 enum Source {
@@ -264,34 +283,31 @@ impl Ledger {
         Ok(new)
     }
 
-    /// Lets go of what stood long enough: drift from before an instant, and rights entered before another of persons of
-    /// whom `gone` says that nothing else is known. Says how much went. Waits; not for async contexts.
+    /// Lets go of what stood long enough; of rights, of those of persons of whom `gone` says that nothing else is known.
+    /// Says how much went. Waits; not for async contexts.
     ///
     /// # Errors
     ///
     /// When it is not on record; then it still stands.
-    pub fn let_go(
-        &self,
-        brin: &str,
-        drift_before: u64,
-        rights_before: u64,
-        gone: &dyn Fn(&Right) -> bool,
-    ) -> Result<usize, Error> {
+    pub fn let_go(&self, brin: &str, before: &Before, gone: &dyn Fn(&Right) -> bool) -> Result<usize, Error> {
         let alone = self.alone();
         let standing = self.school(brin)?.load_full();
-        let old = |right: &&Right| right.entered_ms < rights_before && gone(right);
+        let old = |right: &&Right| right.entered_ms < before.rights_ms && gone(right);
         let rights: Vec<Uuid> = standing.rights.iter().filter(old).map(|right| right.reference).collect();
-        let drift = standing.drift.iter().filter(|drift| drift.at_ms < drift_before).count();
-        if rights.is_empty() && drift == 0 {
+        let drift = standing.drift.iter().filter(|drift| drift.at_ms < before.drift_ms).count();
+        let reviews = standing.reviews.iter().filter(|review| review.at_ms < before.reviews_ms).count();
+        let went = rights.len() + drift + reviews;
+        if went == 0 {
             return Ok(0);
         }
         let mut leaf = Leaf::new(LeafKind::Right);
         leaf.status = LET_GO;
-        leaf.released = (rights.len() + drift) as u64;
+        leaf.released = went as u64;
         self.change_alone(&alone, brin, leaf, |standing| {
             standing.rights.retain(|right| !rights.contains(&right.reference));
-            standing.drift.retain(|drift| drift.at_ms >= drift_before);
-            Ok(rights.len() + drift)
+            standing.drift.retain(|drift| drift.at_ms >= before.drift_ms);
+            standing.reviews.retain(|review| review.at_ms >= before.reviews_ms);
+            Ok(went)
         })
     }
 

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     disclosure::{Leaf, LeafKind},
+    review::account::AccountCode,
 };
 
 /// What the log was read for. Numbers are part of the log's format, in the status of a [`LeafKind::LogRead`] leaf.
@@ -12,6 +13,8 @@ use crate::{
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum Reading {
+    /// What the review app shows of a school, and that is about no one person.
+    Browse = 8,
     /// Who holds an older value of someone's data.
     Correction = 4,
     /// A copy for other tools.
@@ -24,15 +27,19 @@ pub enum Reading {
     Portability = 6,
     /// What a recipient received.
     Received = 2,
+    /// The sample of a month, for its review.
+    Review = 7,
 }
 
 impl Reading {
-    /// The leaf that says so: about which school and recipient, where it is about one, and never about which person.
-    /// The transaction stands on the answer too, and ties the two together.
+    /// The leaf that says so: about which school and recipient, where it is about one, and never about which person. By
+    /// whom, it says of those who read in the review app. The transaction stands on the answer too, and ties the two
+    /// together.
     pub fn leaf(
         self,
         school: Option<&str>,
         recipient: Option<&str>,
+        account: Option<AccountCode>,
         transaction: Uuid,
         clock: &dyn Clock,
     ) -> Leaf {
@@ -40,6 +47,7 @@ impl Reading {
         leaf.controller = school.map_or([0; 8], |brin| Leaf::controller_code(brin, ""));
         leaf.recipient = recipient.map_or([0; 12], Leaf::recipient_code);
         leaf.status = self as u8;
+        leaf.certificate = AccountCode::bytes(account);
         leaf.start_ms = clock.now_ms();
         leaf.trace_id = *transaction.as_bytes();
         leaf.transaction = *transaction.as_bytes();

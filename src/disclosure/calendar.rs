@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::civil::Date;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// `yyyymmdd`.
 pub(super) fn day_number(day: Date) -> u32 {
@@ -50,6 +51,19 @@ impl Month {
 
     pub(super) fn of_number(number: u32) -> Option<Self> {
         day_of_number(number.checked_mul(100)? + 1).map(Self::of)
+    }
+}
+
+impl Serialize for Month {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Month {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| de::Error::custom("no month"))
     }
 }
 

@@ -318,8 +318,22 @@ impl Log {
     ///
     /// When something of the person may still be there, other than what [`Erased::unsealed`] counts.
     pub fn erase_person(&self, brin: &str, handles: Vec<Handle>) -> Result<Erased, Error> {
+        self.erase_person_for(brin, handles, [0; 32])
+    }
+
+    /// The same, on behalf of an account of the review app: its code goes into the leaves that say so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Log::erase_person`].
+    pub fn erase_person_for(
+        &self,
+        brin: &str,
+        handles: Vec<Handle>,
+        account: [u8; 32],
+    ) -> Result<Erased, Error> {
         let brin = brin.to_owned();
-        self.ask(move |state| state.retainer.erase(&brin, &handles))
+        self.ask(move |state| state.retainer.erase(&brin, &handles, account))
     }
 
     /// Records each of these leaves of key epochs, unless one like it is on record. Waits; not for async contexts.

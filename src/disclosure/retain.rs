@@ -457,7 +457,7 @@ impl Retainer {
         }
         let built = RollUp::build(brin, *month, salt()?, rows);
         let roots: Vec<&[u8]> = roots.iter().map(<[u8; 32]>::as_slice).collect();
-        self.replace(&built.map_err(|_| damaged(&roll_up_name(brin, *month)))?, hash(&roots))?;
+        self.replace(&built.map_err(|_| damaged(&roll_up_name(brin, *month)))?, hash(&roots), [0; 32])?;
         Ok(count)
     }
 
@@ -465,17 +465,22 @@ impl Retainer {
     fn summaries(&self, brin: &str, from: Date) -> Result<u64, Error> {
         let school = School::read(self.storage.as_ref(), brin)?;
         let gone = school.gone(self.storage.as_ref(), from)?;
-        self.remove(school, &|handle, last| gone.has(handle, last))
+        self.remove(school, [0; 32], &|handle, last| gone.has(handle, last))
     }
 
-    /// Removes rows from the roll-ups of a school, and says how many.
-    fn remove(&self, school: School, goes: &dyn Fn(&Handle, Date) -> bool) -> Result<u64, Error> {
+    /// Removes rows from the roll-ups of a school, on behalf of an account where it is not by rule, and says how many.
+    fn remove(
+        &self,
+        school: School,
+        account: [u8; 32],
+        goes: &dyn Fn(&Handle, Date) -> bool,
+    ) -> Result<u64, Error> {
         let mut removed = 0;
         for rollup in school.rollups {
             if rollup.rows().iter().any(|row| goes(&row.handle, row.last)) {
                 let before = rollup.root();
                 let (rest, count) = rollup.prune(salt()?, |handle, last| !goes(handle, last));
-                self.replace(&rest, hash(&[&before]))?;
+                self.replace(&rest, hash(&[&before]), account)?;
                 removed += count as u64;
             }
         }
@@ -484,7 +489,7 @@ impl Retainer {
 
     /// Puts a roll-up in the place of the one there is. `made_from` is the SHA-256 over the roots of what it was made
     /// from: the seals of its days, or the roll-up before it.
-    fn replace(&self, rollup: &RollUp, made_from: Hash) -> Result<(), Error> {
+    fn replace(&self, rollup: &RollUp, made_from: Hash, account: [u8; 32]) -> Result<(), Error> {
         self.write(&next_name(rollup.brin(), rollup.month()), rollup)?;
         let mut leaf = Leaf::new(LeafKind::RollUp);
         leaf.controller = Leaf::controller_code(rollup.brin(), "");
@@ -492,6 +497,7 @@ impl Retainer {
         leaf.rows = u32::try_from(rollup.rows().len()).expect("a school has fewer summaries in a month");
         leaf.inner_root = rollup.root();
         leaf.agreement = made_from;
+        leaf.certificate = account;
         self.record(leaf)?;
         self.put_in_place(rollup)
     }
@@ -535,8 +541,9 @@ impl Retainer {
         Ok(())
     }
 
-    /// Erases all there is of a person of a school, whose handles these are: one for each log key.
-    pub(super) fn erase(&self, brin: &str, handles: &[Handle]) -> Result<Erased, Error> {
+    /// Erases all there is of a person of a school, whose handles these are: one for each log key. On behalf of an
+    /// account, or of none.
+    pub(super) fn erase(&self, brin: &str, handles: &[Handle], account: [u8; 32]) -> Result<Erased, Error> {
         self.settle()?;
         let storage = self.storage.as_ref();
         let mut erased = Erased::default();
@@ -552,6 +559,7 @@ impl Retainer {
                 leaf.flags = Leaf::PERSON;
                 leaf.controller = Leaf::controller_code(brin, "");
                 leaf.start_ms = day_start_ms(day);
+                leaf.certificate = account;
                 leaf.rows = u32::try_from(rows).expect("a file numbers its rows in 32 bits");
                 // On record first: a file never has more rows erased than the log says.
                 self.record(leaf)?;
@@ -565,7 +573,7 @@ impl Retainer {
             }
         }
         let school = School::read(storage, brin)?;
-        erased.summaries = self.remove(school, &|handle, _| handles.contains(handle))?;
+        erased.summaries = self.remove(school, account, &|handle, _| handles.contains(handle))?;
         // What the next delivery is compared with has handles too. Without it that one is a first.
         storage.remove(&format!("baseline/{brin}")).map_err(|error| Error::Write(error.kind()))?;
         // No file has any more; whatever is found now is in the write-ahead log.

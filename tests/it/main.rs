@@ -30,5 +30,6 @@ mod samples; // real messages against the official schemas, where those are pres
 mod schemas; // every published schema is loaded
 mod standing; // a disk that fails at every step of a change
 mod tlog; // checkpoints and tiles, read by code that is not ours
+mod users; // accounts of the review app, by command and on record
 mod vectors; // pseudonyms, tokens and handles
 mod world; // a clock that can be put on any day
