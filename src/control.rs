@@ -118,6 +118,9 @@ pub enum Request {
         school: Option<String>,
         /// About which recipient.
         recipient: Option<String>,
+        /// Why, where that was asked for: a number of the app's list of reasons, or 0.
+        #[serde(default)]
+        why: u8,
     },
 }
 
@@ -245,15 +248,12 @@ impl Desk {
                     self.ledger.make_notice(&brin, notice, &by)?;
                 }
             }
-            Request::Read { reading, school, recipient } => {
+            Request::Read { reading, school, recipient, why } => {
                 let clock = self.clock.as_ref();
-                self.log.note_blocking(reading.leaf(
-                    school.as_deref(),
-                    recipient.as_deref(),
-                    account,
-                    reference,
-                    clock,
-                ))?;
+                let (school, recipient) = (school.as_deref(), recipient.as_deref());
+                let mut leaf = reading.leaf(school, recipient, account, reference, clock);
+                leaf.activity_version = why.into();
+                self.log.note_blocking(leaf)?;
             }
         }
         Ok(Answer::Done { reference })

@@ -29,6 +29,8 @@ pub enum Reading {
     Received = 2,
     /// The sample of a month, for its review.
     Review = 7,
+    /// The log was verified by the process that has it: `released` leaves, with `withheld` findings.
+    Verification = 9,
 }
 
 impl Reading {

@@ -48,6 +48,10 @@ impl Pairs {
         Self(form_urlencoded::parse(text).into_owned().collect())
     }
 
+    pub(super) fn of<const N: usize>(pairs: [(&str, &str); N]) -> Self {
+        Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+    }
+
     /// What is given under a name; nothing where it is empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
@@ -97,6 +101,12 @@ impl Request {
             (None, Some(site)) => site == "same-origin",
             (None, None) => false,
         }
+    }
+
+    /// The same, or by what is no browser: that says nothing about where it comes from.
+    pub(super) fn is_same_origin_or_no_browser(&self) -> bool {
+        let none = self.headers.get(ORIGIN).is_none() && self.header("sec-fetch-site").is_none();
+        none || self.is_same_origin()
     }
 
     /// The form that was sent.

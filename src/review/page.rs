@@ -6,10 +6,11 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::{
-    texts::{Language, Texts, fill},
+    account::{Language, Permission},
+    texts::{Texts, fill},
     visitor::Visitor,
 };
-use crate::{report, review::account::Permission};
+use crate::report;
 
 /// The parts of the app, as the menu has them.
 #[derive(Clone, Copy, PartialEq, Eq)]

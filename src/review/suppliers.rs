@@ -1,25 +1,33 @@
 //! What a supplier was promised, and what it got.
 
-use std::collections::BTreeMap;
+use std::{collections::{BTreeMap, BTreeSet}, io, ops::RangeInclusive};
 
 use jiff::{Span, civil::Date};
 use maud::{Markup, html};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+use uuid::Uuid;
 
 use super::{
+    account::Permission,
+    csv,
     decisions::{changes_of, difference},
-    http::Pairs,
+    http::{Answer, Pairs},
     page::{badge, facts, number, table},
     texts::fill,
     visitor::{View, Wrong, days},
 };
 use crate::{
-    answers::{Fields, index::{By, Filter}},
-    catalogue::catalogue,
+    answers::{
+        Fields, Reading,
+        index::{By, Filter, Sum},
+    },
+    catalogue::{Field, catalogue},
     clock::local_minute,
     config::Recipient,
+    policy::agreement::Agreement,
     register::{Entry, Validity},
-    report::words,
-    standing::{Notice, NoticeState},
+    report::{self, Head, words},
+    standing::{Notice, NoticeKind, NoticeState},
 };
 
 /// Suppliers with something of the visitor's schools: an agreement, or a delivery.
@@ -31,48 +39,127 @@ fn own<'a>(view: &View<'a>) -> Result<Vec<&'a Recipient>, Wrong> {
     Ok(view.config.recipients.iter().map(AsRef::as_ref).filter(|one: &&Recipient| agreed(&one.id)).collect())
 }
 
-/// All suppliers, with what they got in a year.
-pub(super) fn list(view: &View<'_>) -> Result<Markup, Wrong> {
-    let t = view.texts();
+/// A supplier in the list, with what it got in a year.
+#[derive(Serialize)]
+pub(super) struct Listed<'a> {
+    id: &'a str,
+    name: &'a str,
+    /// Products that an agreement which has not ended is about.
+    products: Vec<&'a str>,
+    deliveries: u64,
+    refused: u64,
+    last_ms: Option<u64>,
+}
+
+/// All suppliers.
+pub(super) fn listed<'a>(view: &View<'a>) -> Result<Vec<Listed<'a>>, Wrong> {
+    view.demand(Permission::Read)?;
     let filter = Filter {
         schools: view.scope(&Pairs::default())?,
         days: view.today().saturating_sub(Span::new().days(364))..=view.today(),
         ..Filter::default()
     };
     let sums = view.index.sums(&filter, By::Recipient)?;
-    let language = view.visitor.language();
-    let rows = own(view)?.into_iter().map(|supplier| {
+    let listed = own(view)?.into_iter().map(|supplier| {
         let sum = sums.iter().find(|sum| sum.is_of(&supplier.id));
         let agreements = view.agreements().filter(|agreement| agreement.recipient == supplier.id);
-        let products: std::collections::BTreeSet<&str> =
-            agreements.filter(|one| one.until >= view.today()).map(|one| one.product.as_str()).collect();
-        let products: Vec<&str> = products.into_iter().collect();
-        vec![
-            html! { a href={ "/leveranciers/" (supplier.id) } { (supplier.name) } },
-            html! { @if products.is_empty() { (t.none) } @else { (products.join(", ")) } },
-            html! { (number(sum.map_or(0, |sum| sum.deliveries()), language)) },
-            html! { (number(sum.map_or(0, |sum| sum.refused), language)) },
-            html! { @if let Some(ms) = sum.and_then(|sum| sum.last_ms) { (local_minute(ms)) } @else { (t.none) } },
-        ]
+        let current = agreements.filter(|one| one.until >= view.today());
+        let products: BTreeSet<&str> = current.map(|one| one.product.as_str()).collect();
+        Listed {
+            id: &supplier.id,
+            name: &supplier.name,
+            products: products.into_iter().collect(),
+            deliveries: sum.map_or(0, Sum::deliveries),
+            refused: sum.map_or(0, |sum| sum.refused),
+            last_ms: sum.and_then(|sum| sum.last_ms),
+        }
     });
-    let rows: Vec<_> = rows.collect();
+    Ok(listed.collect())
+}
+
+/// The same as a page.
+pub(super) fn list(view: &View<'_>) -> Result<Markup, Wrong> {
+    let t = view.texts();
+    let language = view.visitor.language();
+    let listed = listed(view)?;
     Ok(html! {
-        @if rows.is_empty() { p { (t.no_suppliers) } }
-        @else { (table(t.suppliers, &[t.supplier, t.agreements, t.deliveries, t.refusals, t.when], rows)) }
+        @if listed.is_empty() { p { (t.no_suppliers) } }
+        @else {
+            (table(t.suppliers, &[t.supplier, t.product, t.deliveries, t.refusals, t.last_delivery], listed.iter().map(|one| vec![
+                html! { a href={ "/leveranciers/" (one.id) } { (one.name) } },
+                html! { @if one.products.is_empty() { (t.none) } @else { (one.products.join(", ")) } },
+                html! { (number(one.deliveries, language)) },
+                html! { (number(one.refused, language)) },
+                html! { @if let Some(ms) = one.last_ms { (local_minute(ms)) } @else { (t.none) } },
+            ])))
+        }
     })
 }
 
 /// How a field stands: what was agreed, and what came of it.
+#[derive(Serialize)]
 struct FieldUse {
+    field: &'static str,
+    #[serde(skip)]
     label: String,
     agreed: Vec<String>,
+    /// Deliveries in which it left.
     sent: u64,
+    /// Deliveries in which it was present and stayed.
     withheld: u64,
 }
 
-/// One supplier.
-pub(super) fn one(view: &View<'_>, id: &str, query: &Pairs) -> Result<(String, Markup), Wrong> {
-    let t = view.texts();
+/// What went to a supplier in a month.
+#[derive(Default, Serialize)]
+struct Volume {
+    deliveries: u64,
+    failed: u64,
+    refused: u64,
+    persons: u64,
+}
+
+/// Everything there is to say about a supplier.
+pub(super) struct Found<'a> {
+    supplier: &'a Recipient,
+    days: RangeInclusive<Date>,
+    agreements: Vec<(&'a Agreement, Entry<'a>)>,
+    uses: Vec<FieldUse>,
+    months: BTreeMap<String, Volume>,
+    notices: Vec<(String, Notice)>,
+}
+
+impl Serialize for Found<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct NoticeOf<'n> {
+            id: Uuid,
+            school: &'n str,
+            kind: NoticeKind,
+            created_ms: u64,
+            state: &'n NoticeState,
+        }
+        let notices = self.notices.iter().map(|(school, notice)| {
+            let Notice { id, kind, created_ms, state, .. } = notice;
+            NoticeOf { id: *id, school, kind: *kind, created_ms: *created_ms, state }
+        });
+        let notices: Vec<_> = notices.collect();
+        let agreements: Vec<&Entry<'_>> = self.agreements.iter().map(|(_, entry)| entry).collect();
+        let mut found = serializer.serialize_struct("Found", 8)?;
+        found.serialize_field("id", &self.supplier.id)?;
+        found.serialize_field("name", &self.supplier.name)?;
+        found.serialize_field("from", self.days.start())?;
+        found.serialize_field("until", self.days.end())?;
+        found.serialize_field("agreements", &agreements)?;
+        found.serialize_field("fields", &self.uses)?;
+        found.serialize_field("months", &self.months)?;
+        found.serialize_field("notices", &notices)?;
+        found.end()
+    }
+}
+
+/// Looks a supplier up.
+pub(super) fn look_up<'a>(view: &View<'a>, id: &str, query: &Pairs) -> Result<Found<'a>, Wrong> {
+    view.demand(Permission::Read)?;
     let supplier = own(view)?.into_iter().find(|known| known.id == id).ok_or(Wrong::NotFound)?;
     let days = days(query, view.today(), 365)?;
     let filter = Filter {
@@ -81,33 +168,44 @@ pub(super) fn one(view: &View<'_>, id: &str, query: &Pairs) -> Result<(String, M
         recipient: Some(supplier.id.clone()),
         ..Filter::default()
     };
-    let mut entries = Vec::new();
+    let mut agreements = Vec::new();
     for agreement in view.agreements().filter(|agreement| agreement.recipient == supplier.id) {
-        entries.push((agreement, Entry::of(view.config, &view.desk.ledger, agreement, view.today())?));
+        let entry = Entry::of(view.config, &view.desk.ledger, agreement, view.today())?;
+        agreements.push((agreement.as_ref(), entry));
     }
-    entries.sort_by_key(|(_, entry)| (entry.validity, entry.product, entry.version));
-    let uses = uses(view, &filter, entries.iter().map(|(_, entry)| entry))?;
+    agreements.sort_by_key(|(_, entry)| (entry.validity, entry.product, entry.version));
+    let uses = uses(view, &filter, agreements.iter().map(|(_, entry)| entry))?;
     let months = months(view, &filter)?;
     let mut notices = Vec::new();
     for school in view.schools() {
         let standing = view.standing(&school.brin)?;
         let own = standing.notices().iter().filter(|notice| notice.recipient == supplier.id);
-        notices.extend(own.map(|notice| (school.name.clone(), notice.clone())));
+        notices.extend(own.map(|notice| (school.brin.clone(), notice.clone())));
+    }
+    Ok(Found { supplier, days, agreements, uses, months, notices })
+}
+
+/// One supplier, as a page.
+pub(super) fn one(view: &View<'_>, id: &str, query: &Pairs) -> Result<(String, Markup), Wrong> {
+    let t = view.texts();
+    let Found { supplier, days, agreements: entries, uses, months, notices } = look_up(view, id, query)?;
+    let mut differences = Vec::new();
+    for (agreement, entry) in &entries {
+        let waits = matches!(entry.validity, Validity::Unapproved | Validity::Future);
+        let standing = view.standing(&agreement.school)?;
+        differences.push(waits.then(|| difference(t, &changes_of(&standing, agreement))));
     }
     let language = view.visitor.language();
     let main = html! {
         section aria-labelledby="overeenkomsten" {
             h2 #overeenkomsten { (t.agreements) }
             @if entries.is_empty() { p { (t.none) } }
-            @for (agreement, entry) in &entries {
-                article class={ "sluis-card sluis-card--" (validity(entry.validity).0) } {
+            @for ((agreement, entry), different) in entries.iter().zip(&differences) {
+                article class={ "sluis-card sluis-card--" (colour(entry.validity)) } {
                     h3 { (entry.product) " – " (view.config.school(&agreement.school).map_or(agreement.school.as_str(), |school| school.name.as_str())) }
-                    p { (badge(validity(entry.validity).0, validity_text(view, entry.validity))) }
+                    p { (badge(colour(entry.validity), validity_text(view, entry.validity))) }
                     (agreed(view, entry))
-                    @if entry.validity == Validity::Unapproved || entry.validity == Validity::Future {
-                        @let standing = view.standing(&agreement.school)?;
-                        (difference(t, &changes_of(&standing, agreement)))
-                    }
+                    @if let Some(different) = different { (different) }
                 }
             }
         }
@@ -135,10 +233,10 @@ pub(super) fn one(view: &View<'_>, id: &str, query: &Pairs) -> Result<(String, M
             @else {
                 (table(t.volumes, &[t.month, t.deliveries, t.failed, t.refusals, t.persons], months.iter().rev().map(|(month, sum)| vec![
                     html! { (month) },
-                    html! { (number(sum.0, language)) },
-                    html! { (number(sum.1, language)) },
-                    html! { (number(sum.2, language)) },
-                    html! { (number(sum.3, language)) },
+                    html! { (number(sum.deliveries, language)) },
+                    html! { (number(sum.failed, language)) },
+                    html! { (number(sum.refused, language)) },
+                    html! { (number(sum.persons, language)) },
                 ])))
             }
         }
@@ -163,15 +261,12 @@ pub(super) fn one(view: &View<'_>, id: &str, query: &Pairs) -> Result<(String, M
     Ok((supplier.name.clone(), main))
 }
 
-fn validity(validity: Validity) -> (&'static str, ()) {
-    (
-        match validity {
-            Validity::Ended => "stil",
-            Validity::Future | Validity::Unapproved => "let-op",
-            Validity::InForce => "goed",
-        },
-        (),
-    )
+fn colour(validity: Validity) -> &'static str {
+    match validity {
+        Validity::Ended => "stil",
+        Validity::Future | Validity::Unapproved => "let-op",
+        Validity::InForce => "goed",
+    }
 }
 
 fn validity_text(view: &View<'_>, validity: Validity) -> &'static str {
@@ -221,12 +316,17 @@ fn uses<'e>(
     entries: impl Iterator<Item = &'e Entry<'e>>,
 ) -> Result<Vec<FieldUse>, Wrong> {
     let mut uses: BTreeMap<usize, FieldUse> = BTreeMap::new();
-    let place = |name: &str| catalogue().find(name).map(|field| field.id.index());
-    let blank = |name: &str| FieldUse { label: words::field_left(name), agreed: Vec::new(), sent: 0, withheld: 0 };
+    let blank = |field: &'static Field| FieldUse {
+        field: &field.name,
+        label: words::as_left(&field.label, Some(field)),
+        agreed: Vec::new(),
+        sent: 0,
+        withheld: 0,
+    };
     for entry in entries.filter(|entry| entry.validity == Validity::InForce) {
         for field in &entry.fields {
-            let Some(place) = place(field.field) else { continue };
-            let own = uses.entry(place).or_insert_with(|| blank(field.field));
+            let Some(known) = catalogue().find(field.field) else { continue };
+            let own = uses.entry(known.id.index()).or_insert_with(|| blank(known));
             let version = format!("{} v{}", entry.agreement, entry.version);
             if !own.agreed.contains(&version) {
                 own.agreed.push(version);
@@ -238,7 +338,7 @@ fn uses<'e>(
             for bit in 0..u64::BITS {
                 let (sent, withheld) = sum.times(fields, bit);
                 let Some(field) = fields.field(bit).filter(|_| sent + withheld > 0) else { continue };
-                let own = uses.entry(field.id.index()).or_insert_with(|| blank(&field.name));
+                let own = uses.entry(field.id.index()).or_insert_with(|| blank(field));
                 own.sent += sent;
                 own.withheld += withheld;
             }
@@ -248,17 +348,48 @@ fn uses<'e>(
 }
 
 /// Deliveries, broken off, refused and persons, by month.
-fn months(view: &View<'_>, filter: &Filter) -> Result<BTreeMap<String, (u64, u64, u64, u64)>, Wrong> {
-    let mut months: BTreeMap<String, (u64, u64, u64, u64)> = BTreeMap::new();
+fn months(view: &View<'_>, filter: &Filter) -> Result<BTreeMap<String, Volume>, Wrong> {
+    let mut months: BTreeMap<String, Volume> = BTreeMap::new();
     for sum in view.index.sums(filter, By::Day)? {
         let Some(day) = sum.day() else { continue };
         let own = months.entry(month_of(day)).or_default();
-        own.0 += sum.deliveries();
-        own.1 += sum.failed;
-        own.2 += sum.refused;
-        own.3 += sum.persons();
+        own.deliveries += sum.deliveries();
+        own.failed += sum.failed;
+        own.refused += sum.refused;
+        own.persons += sum.persons();
     }
     Ok(months)
+}
+
+/// What was agreed on and what came of it, as CSV.
+pub(super) fn csv(view: &View<'_>, id: &str, query: &Pairs) -> Result<Answer, Wrong> {
+    view.demand(Permission::Export)?;
+    let found = look_up(view, id, query)?;
+    view.read(Reading::Export, query.get("school"), Some(id), 0)?;
+    let write = move |out: &mut dyn io::Write| {
+        csv::begin(out)?;
+        csv::row(out, &["gegeven", "veld", "afgesproken", "verstrekt_in", "achtergehouden_in"])?;
+        for own in &found.uses {
+            let agreed = own.agreed.join(" ");
+            csv::row(out, &[&own.label, own.field, &agreed, &own.sent.to_string(), &own.withheld.to_string()])?;
+        }
+        Ok(())
+    };
+    Ok(Answer::download(csv::KIND, "gegevens.csv", Box::new(write)))
+}
+
+/// Everything the supplier received, as a report. Of one school, or of all for whoever sees all.
+pub(super) fn pdf(view: &View<'_>, id: &str, query: &Pairs) -> Result<Answer, Wrong> {
+    view.demand(Permission::Export)?;
+    let supplier = own(view)?.into_iter().find(|known| known.id == id).ok_or(Wrong::NotFound)?;
+    let days = days(query, view.today(), 365)?;
+    let scope = view.scope(query)?;
+    let reference = view.read(Reading::Received, query.get("school"), Some(id), 0)?;
+    let mut received = view.answers()?.received(&supplier.id, &days)?;
+    received.schools.retain(|school| scope.as_ref().is_none_or(|own| own.contains(&school.school.brin)));
+    let head = Head { reference: Some(reference), days: Some(days), made: view.today() };
+    let pdf = report::pdf(&head, &report::lists::received(&received));
+    Ok(Answer::file("application/pdf", "leverancier.pdf", pdf))
 }
 
 fn month_of(day: Date) -> String {

@@ -3,19 +3,13 @@
 //! `{}` stands for what is filled in, in the same order in both. Reports have texts of their own, in Dutch: they are for
 //! parents and the supervisor.
 
-/// A language of the app.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    En,
-    /// Dutch.
-    #[default]
-    Nl,
-}
+use super::account::Language;
 
 impl Language {
+    const ALL: [Self; 2] = [Self::En, Self::Nl];
+
     /// As HTML and cookies have it.
-    pub fn code(self) -> &'static str {
+    pub(super) fn code(self) -> &'static str {
         match self {
             Self::En => "en",
             Self::Nl => "nl",
@@ -23,7 +17,7 @@ impl Language {
     }
 
     pub(super) fn parse(code: &str) -> Option<Self> {
-        [Self::En, Self::Nl].into_iter().find(|language| language.code() == code)
+        Self::ALL.into_iter().find(|language| language.code() == code)
     }
 
     pub(super) fn texts(self) -> &'static Texts {
@@ -267,6 +261,7 @@ texts! {
     notice_open: "nog niet opgehaald", "not fetched yet";
     notice_delivered: "opgehaald op {}", "fetched on {}";
     notice_done: "verwerkt op {}", "dealt with on {}";
+    last_delivery: "Laatste verstrekking", "Last delivery";
     no_suppliers: "Er zijn geen leveranciers voor uw scholen.", "There are no suppliers for your schools.";
 
     // pupil

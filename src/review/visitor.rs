@@ -3,11 +3,14 @@
 use std::{io, ops::RangeInclusive, sync::Arc};
 
 use jiff::{Span, civil::Date};
+use ring::digest;
 use uuid::Uuid;
 
 use super::{
-    account::{Permission, Role},
-    texts::{Language, Texts},
+    account::{AccountCode, Accounts, Language, Permission, Role, Roll},
+    http::Pairs,
+    integrity::Integrity,
+    texts::Texts,
 };
 use crate::{
     answers::{
@@ -18,15 +21,14 @@ use crate::{
     control::{Answer, Desk, Request},
     disclosure::Reader,
     policy::agreement::Agreement,
-    review::http::Pairs,
     standing::{self, Standing},
 };
 
 /// Someone who is logged in.
 #[derive(Clone)]
 pub(super) struct Visitor {
-    /// The account.
-    pub(super) account: Uuid,
+    /// What stands for the account in the log.
+    pub(super) code: AccountCode,
     pub(super) name: String,
     pub(super) role: Role,
     /// BRINs of the schools of the account; empty: all.
@@ -107,6 +109,8 @@ pub(super) struct View<'a> {
     pub(super) config: &'a Config,
     pub(super) desk: &'a Desk,
     pub(super) index: &'a DeliveryIndex,
+    pub(super) accounts: &'a Accounts,
+    pub(super) integrity: &'a Integrity,
     pub(super) visitor: &'a Visitor,
 }
 
@@ -188,7 +192,7 @@ impl<'a> View<'a> {
 
     /// Has something done, on behalf of the visitor.
     pub(super) fn perform(&self, request: Request) -> Result<Answer, Wrong> {
-        match self.desk.perform_for(Some(self.visitor.account), request) {
+        match self.desk.perform_for(request, Some(self.visitor.code)) {
             Answer::Refused { what } => Err(Wrong::Refused(what)),
             done => Ok(done),
         }
@@ -213,6 +217,26 @@ impl<'a> View<'a> {
             Answer::Erased { .. } | Answer::Refused { .. } => Err(Wrong::Bad),
         }
     }
+
+    /// Names of accounts, by what stands for them in the log.
+    pub(super) fn names(&self) -> Names {
+        Names(self.accounts.roll().ok())
+    }
+}
+
+/// Names of accounts, removed ones too.
+pub(super) struct Names(Option<Arc<Roll>>);
+
+impl Names {
+    pub(super) fn of(&self, code: AccountCode) -> Option<String> {
+        self.0.as_ref()?.coded(code).map(|account| account.name.clone())
+    }
+}
+
+/// Tells a session from others, without being its token.
+pub(super) fn session_of(token: &str) -> [u8; 32] {
+    let hash = digest::digest(&digest::SHA256, token.as_bytes());
+    *hash.as_ref().first_chunk().expect("SHA-256 gives 32 bytes")
 }
 
 /// The days a query names; where it names none, the last so many.

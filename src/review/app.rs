@@ -1,0 +1,549 @@
+//! The app: from a request to an answer, for somebody who is logged in and for what that person may see.
+//!
+//! Everything after the head and the body have been read happens on a thread that may wait: the log is files.
+
+use std::{io, sync::Arc, time::Duration};
+
+use hyper::{Method, Request as HttpRequest, Response, StatusCode, body::Incoming};
+use maud::{Markup, html};
+use tokio::sync::Semaphore;
+
+use super::{
+    account::{AccountError, Accounts, Language, Passphrase, Permission},
+    api, breach, decisions, disclosures,
+    http::{Answer, Content, LANGUAGE, Pairs, Request, SESSION, whole},
+    integrity::Integrity,
+    kept::Kept,
+    login::{LoggedIn, Logins, Refused},
+    overview,
+    page::{Room, alert, open_page, page},
+    person, reviews,
+    session::{self, OneTime, SessionLimits, Sessions},
+    suppliers,
+    texts::{Texts, fill},
+    visitor::{View, Visitor, Wrong},
+};
+use crate::{
+    answers::{Reading, index::DeliveryIndex},
+    bridge::{self, Body, BodyError, read_body},
+    config::{Config, Review as Settings},
+    control::Desk,
+    disclosure::Reader,
+    gateway::Gateway,
+    ingress::listener::Handler,
+    problem_details,
+};
+
+/// Bytes of a form at most: a list of pseudonyms of all pupils of a large board.
+const FORM_BYTES: usize = 8 << 20;
+/// For a form to arrive.
+const FORM_READ: Duration = Duration::from_secs(30);
+/// Pages that are made at once; more wait.
+const AT_ONCE: usize = 8;
+/// How long a page may wait for its turn.
+const TURN: Duration = Duration::from_secs(10);
+/// The longest that somebody who downloads may take nothing, and all of it may take.
+const DOWNLOAD: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3600));
+
+/// Where the configuration in force is found: it may be another after a reload.
+pub type InForce = Arc<Gateway>;
+
+/// The review app.
+pub struct Review {
+    in_force: InForce,
+    desk: Arc<Desk>,
+    index: DeliveryIndex,
+    accounts: Arc<Accounts>,
+    logins: Logins,
+    sessions: Sessions,
+    kept: Kept,
+    integrity: Arc<Integrity>,
+    turns: Arc<Semaphore>,
+}
+
+/// Why there is no app.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReviewUnavailable {
+    /// Accounts.
+    #[error("{0}")]
+    Accounts(#[from] AccountError),
+    /// The index of deliveries.
+    #[error("there can be no index of deliveries in the folder of the log ({})", .0.kind())]
+    Index(#[from] io::Error),
+}
+
+impl Review {
+    /// One for the holder of the log.
+    ///
+    /// # Errors
+    ///
+    /// [`ReviewUnavailable`].
+    pub fn new(settings: &Settings, in_force: InForce, desk: Desk) -> Result<Self, ReviewUnavailable> {
+        let accounts = Arc::new(Accounts::new(settings.accounts.clone()));
+        let sessions =
+            Sessions::new(Arc::clone(&accounts), SessionLimits::from(settings), Arc::clone(&desk.clock));
+        Self::with(accounts, sessions, in_force, desk)
+    }
+
+    /// The same for `sluis demo`, which logs somebody in once without passphrase or code.
+    ///
+    /// # Errors
+    ///
+    /// [`ReviewUnavailable`].
+    pub fn for_demonstration(
+        settings: &Settings,
+        in_force: InForce,
+        desk: Desk,
+    ) -> Result<(Self, OneTime), ReviewUnavailable> {
+        let accounts = Arc::new(Accounts::new(settings.accounts.clone()));
+        let limits = SessionLimits::from(settings);
+        let (sessions, once) =
+            Sessions::for_demonstration(Arc::clone(&accounts), limits, Arc::clone(&desk.clock));
+        Ok((Self::with(accounts, sessions, in_force, desk)?, once))
+    }
+
+    fn with(
+        accounts: Arc<Accounts>,
+        sessions: Sessions,
+        in_force: InForce,
+        desk: Desk,
+    ) -> Result<Self, ReviewUnavailable> {
+        let logins = Logins::new(Arc::clone(&accounts), desk.log.clone(), Arc::clone(&desk.clock))?;
+        Ok(Self {
+            in_force,
+            index: DeliveryIndex::new(&desk.data)?,
+            kept: Kept::new(Arc::clone(&desk.clock)),
+            desk: Arc::new(desk),
+            accounts,
+            logins,
+            sessions,
+            integrity: Arc::default(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        })
+    }
+
+    /// Verifies the log in the background, unless that is under way.
+    pub fn verify(&self, config: &Config) {
+        self.integrity.begin(config, &self.desk);
+    }
+
+    /// Reads what is new of the log into the index. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub fn catch_up(&self) -> io::Result<()> {
+        self.index.catch_up(&Reader::open(&self.desk.data)?)
+    }
+
+    /// Answers a request. Waits; not for async contexts.
+    fn answer(self: &Arc<Self>, request: &Request) -> Answer {
+        match request.path.as_str() {
+            "/assets/app.css" => return Answer::asset("text/css; charset=utf-8", include_bytes!("assets/app.css")),
+            "/assets/app.js" => {
+                return Answer::asset("text/javascript; charset=utf-8", include_bytes!("assets/app.js"));
+            }
+            "/assets/icon.svg" => return Answer::asset("image/svg+xml", include_bytes!("assets/icon.svg")),
+            "/api/openapi.json" => return Answer::asset("application/json", api::OPENAPI.as_bytes()),
+            _ => {}
+        }
+        if let Some(path) = request.path.strip_prefix("/api/v1/") {
+            return self.api(request, path).unwrap_or_else(|wrong| api::problem(&wrong));
+        }
+        let language = self.language(request);
+        let made = match request.method {
+            Method::GET | Method::HEAD => self.get(request),
+            Method::POST if !request.is_same_origin() => Err(Wrong::Stale),
+            Method::POST => self.post(request),
+            _ => Err(Wrong::Bad),
+        };
+        made.unwrap_or_else(|wrong| self.wrong(request, language, &wrong))
+    }
+
+    /// The language of whoever is not known yet: the cookie, or else what the browser says first.
+    fn language(&self, request: &Request) -> Language {
+        let chosen = request.cookie(LANGUAGE).and_then(Language::parse);
+        let asked = || {
+            let said = request.header("accept-language")?.split([',', ';', '-']).next()?.trim();
+            Language::parse(said)
+        };
+        chosen.or_else(asked).unwrap_or_default()
+    }
+
+    /// Whoever makes a request, if that is known.
+    fn visitor(&self, request: &Request) -> Result<Option<Visitor>, Wrong> {
+        let Some(token) = request.cookie(SESSION) else { return Ok(None) };
+        let session = self.sessions.find(token).map_err(|error| {
+            tracing::warn!(reason = %error, "accounts cannot be read");
+            Wrong::Refused(error.to_string())
+        })?;
+        Ok(session.map(|session| Visitor {
+            code: session.account.code(),
+            name: session.account.name.clone(),
+            role: session.account.role,
+            schools: session.account.schools.clone(),
+            language: request.cookie(LANGUAGE).and_then(Language::parse).unwrap_or(session.language),
+            csrf: session::csrf(token),
+            session: super::visitor::session_of(token),
+        }))
+    }
+
+    fn view<'a>(&'a self, config: &'a Config, visitor: &'a Visitor) -> Result<View<'a>, Wrong> {
+        self.catch_up()?;
+        Ok(View {
+            config,
+            desk: &self.desk,
+            index: &self.index,
+            accounts: &self.accounts,
+            integrity: &self.integrity,
+            visitor,
+        })
+    }
+
+    fn get(self: &Arc<Self>, request: &Request) -> Result<Answer, Wrong> {
+        let path = request.path.as_str();
+        let visitor = self.visitor(request)?;
+        if let Some(token) = path.strip_prefix("/eenmalig/") {
+            return self.once(token, self.language(request));
+        }
+        if path == "/inloggen" {
+            if visitor.is_some() {
+                return Ok(Answer::see("/"));
+            }
+            let said = request.query.get("melding");
+            return Ok(self.log_in_page(self.language(request), said));
+        }
+        let Some(visitor) = visitor else {
+            let ended = request.cookie(SESSION).is_some();
+            let answer = Answer::see(if ended { "/inloggen?melding=verlopen" } else { "/inloggen" });
+            return Ok(if ended { answer.cookie(SESSION, None, None) } else { answer });
+        };
+        let state = self.in_force.state();
+        let view = self.view(state.config(), &visitor)?;
+        let t = view.texts();
+        let query = &request.query;
+        let shown = |room: Room, title: &str, main: Markup| {
+            Ok(Answer::html(page(&visitor, room, &with_query(path, query), title, &main)))
+        };
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match parts[..] {
+            [""] => {
+                let found = overview::overview(&view)?;
+                shown(Room::Overview, t.overview, overview::show(&view, &found))
+            }
+            ["verstrekkingen"] => {
+                let list = disclosures::list(&view, query)?;
+                shown(Room::Disclosures, t.disclosures, disclosures::show(&view, query, &list)?)
+            }
+            ["verstrekkingen.csv"] => self.disclosures_csv(&view, query),
+            ["verstrekkingen", position] => {
+                let one = disclosures::one(&view, position)?;
+                let (title, main) = disclosures::show_one(&view, &one);
+                shown(Room::Disclosures, &title, main)
+            }
+            ["verstrekkingen", position, "bewijs"] => disclosures::proof_file(disclosures::one(&view, position)?),
+            ["leveranciers"] => shown(Room::Suppliers, t.suppliers, suppliers::list(&view)?),
+            ["leveranciers", id] => {
+                let (title, main) = suppliers::one(&view, id, query)?;
+                shown(Room::Suppliers, &title, main)
+            }
+            ["leveranciers", id, "gegevens.csv"] => suppliers::csv(&view, id, query),
+            ["leveranciers", id, "rapport.pdf"] => suppliers::pdf(&view, id, query),
+            ["leerling"] => shown(Room::Pupil, t.pupil, person::form(&view, None)?),
+            ["datalek"] => shown(Room::Breach, t.breach, breach::form(&view, None)?),
+            ["controle"] => {
+                let months = reviews::months(&view, query)?;
+                shown(Room::Review, t.review, reviews::show(&view, &months))
+            }
+            ["controle", brin, month] => {
+                let sample = reviews::sample(&view, brin, month)?;
+                reviews::looked(&view, brin)?;
+                shown(Room::Review, t.review, reviews::show_sample(&view, &sample, None)?)
+            }
+            ["besluiten"] => shown(Room::Decisions, t.decisions, decisions::show(&view, None)?),
+            _ => Err(Wrong::NotFound),
+        }
+    }
+
+    fn post(self: &Arc<Self>, request: &Request) -> Result<Answer, Wrong> {
+        let path = request.path.as_str();
+        let form = request.form();
+        match path {
+            "/inloggen" => return self.log_in(request, &form),
+            "/taal" => {
+                let language = form.get("taal").and_then(Language::parse).ok_or(Wrong::Bad)?;
+                // Only a path of this app: a second slash would make it another host.
+                let back = form.get("terug").filter(|path| {
+                    path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n'])
+                });
+                if let Some(token) = request.cookie(SESSION) {
+                    self.sessions.speak(token, language);
+                }
+                let year = 365 * 24 * 60 * 60;
+                return Ok(Answer::see(back.unwrap_or("/")).cookie(LANGUAGE, Some(language.code()), Some(year)));
+            }
+            _ => {}
+        }
+        let (Some(token), Some(visitor)) = (request.cookie(SESSION), self.visitor(request)?) else {
+            return Ok(Answer::see("/inloggen?melding=verlopen").cookie(SESSION, None, None));
+        };
+        if !form.get("csrf").is_some_and(|given| session::csrf_matches(token, given)) {
+            return Err(Wrong::Stale);
+        }
+        if path == "/uitloggen" {
+            let ended = self.sessions.find(token).ok().flatten();
+            self.sessions.end(token);
+            if let Some(session) = ended {
+                let _ = self.logins.left(&session);
+            }
+            return Ok(Answer::see("/inloggen?melding=uit").cookie(SESSION, None, None));
+        }
+        let state = self.in_force.state();
+        let view = self.view(state.config(), &visitor)?;
+        let t = view.texts();
+        let shown = |room: Room, back: &str, title: &str, main: Markup| {
+            Ok(Answer::html(page(&visitor, room, back, title, &main)))
+        };
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match parts[..] {
+            ["leerling"] => person::post(&view, &self.kept, "", &form),
+            ["leerling", what] => person::post(&view, &self.kept, what, &form),
+            ["datalek"] => breach::post(&view, &self.kept, "", &form),
+            ["datalek", what] => breach::post(&view, &self.kept, what, &form),
+            ["besluiten", what] => {
+                shown(Room::Decisions, "/besluiten", t.decisions, decisions::post(&view, what, &form)?)
+            }
+            ["controle", brin, month] => {
+                shown(Room::Review, path, t.review, reviews::attest(&view, brin, month, &form)?)
+            }
+            ["nagaan"] => {
+                view.demand(Permission::Read)?;
+                self.integrity.begin(view.config, &self.desk);
+                Ok(Answer::see("/"))
+            }
+            _ => Err(Wrong::NotFound),
+        }
+    }
+
+    /// Puts on record that a list is taken along, and writes it as it is read.
+    fn disclosures_csv(self: &Arc<Self>, view: &View<'_>, query: &Pairs) -> Result<Answer, Wrong> {
+        view.demand(Permission::Export)?;
+        let filter = disclosures::filter(view, query)?;
+        view.read(Reading::Export, query.get("school"), query.get("leverancier"), 0)?;
+        let (own, state, visitor) = (Arc::clone(self), self.in_force.state(), view.visitor.clone());
+        let write = move |out: &mut dyn io::Write| {
+            let broken = |_| io::Error::from(io::ErrorKind::Other);
+            let view = own.view(state.config(), &visitor).map_err(broken)?;
+            disclosures::write_csv(&view, &filter, out)
+        };
+        Ok(Answer::download(super::csv::KIND, "verstrekkingen.csv", Box::new(write)))
+    }
+
+    fn log_in_page(&self, language: Language, said: Option<&str>) -> Answer {
+        let t = language.texts();
+        let alert = match said {
+            Some("uit") => alert("goed", t.logged_out),
+            Some("verlopen") => alert("let-op", t.session_ended),
+            _ => html! {},
+        };
+        Answer::html(open_page(language, t.log_in, &log_in_form(t, &alert)))
+    }
+
+    fn log_in(&self, request: &Request, form: &Pairs) -> Result<Answer, Wrong> {
+        let language = self.language(request);
+        let t = language.texts();
+        let given = |name: &str| form.get(name).unwrap_or_default();
+        let passphrase = Passphrase::given(given("wachtwoordzin"));
+        match self.logins.attempt(given("naam"), &passphrase, given("code")) {
+            Ok(entered) => {
+                // Whatever session there was is of somebody else's making, or over.
+                if let Some(token) = request.cookie(SESSION) {
+                    self.sessions.end(token);
+                }
+                self.enter(entered)
+            }
+            Err(refused) => {
+                let (status, text, wait) = match refused {
+                    Refused::Closed => (StatusCode::SERVICE_UNAVAILABLE, t.unreadable.to_owned(), None),
+                    Refused::Wait { seconds } => {
+                        (StatusCode::TOO_MANY_REQUESTS, fill(t.log_in_wait, &[&seconds]), Some(seconds))
+                    }
+                    Refused::Wrong => (StatusCode::UNAUTHORIZED, t.log_in_failed.to_owned(), None),
+                };
+                let main = log_in_form(t, &alert("fout", &text));
+                let answer = Answer::html(open_page(language, t.log_in, &main)).status(status);
+                Ok(match wait {
+                    Some(seconds) => answer.retry_after(seconds),
+                    None => answer,
+                })
+            }
+        }
+    }
+
+    fn enter(&self, entered: LoggedIn) -> Result<Answer, Wrong> {
+        let token = self.sessions.begin(entered).map_err(|error| Wrong::Refused(error.to_string()))?;
+        Ok(Answer::see("/").cookie(SESSION, Some(token.expose()), None))
+    }
+
+    /// Logs in with a token of the demonstration.
+    fn once(&self, token: &str, language: Language) -> Result<Answer, Wrong> {
+        match self.logins.redeem(&self.sessions, token) {
+            Ok(entered) => self.enter(entered),
+            Err(_) => Ok(self.log_in_page(language, Some("verlopen"))),
+        }
+    }
+
+    fn wrong(&self, request: &Request, language: Language, wrong: &Wrong) -> Answer {
+        let t = language.texts();
+        let (status, text) = said(t, wrong);
+        let main = html! {
+            (alert("fout", &text))
+            p { a href="/" { (t.overview) } }
+        };
+        let page = match self.visitor(request) {
+            Ok(Some(visitor)) => page(&visitor, Room::Elsewhere, "/", visitor.texts().error_title, &main),
+            Ok(None) | Err(_) => open_page(language, t.error_title, &main),
+        };
+        Answer::html(page).status(status)
+    }
+
+    fn api(self: &Arc<Self>, request: &Request, path: &str) -> Result<Answer, Wrong> {
+        let token = request.cookie(SESSION);
+        let visitor = self.visitor(request)?;
+        if path == "session" && request.method == Method::POST {
+            return self.api_log_in(request);
+        }
+        let (Some(token), Some(visitor)) = (token, visitor) else { return Ok(api::unauthorized()) };
+        let state = self.in_force.state();
+        let view = self.view(state.config(), &visitor)?;
+        match request.method {
+            Method::GET | Method::HEAD => api::get(&view, path, &request.query),
+            Method::POST => {
+                let given = request.header("x-csrf-token");
+                if !request.is_same_origin_or_no_browser()
+                    || !given.is_some_and(|given| session::csrf_matches(token, given))
+                {
+                    return Err(Wrong::Stale);
+                }
+                api::post(&view, path, &request.body)
+            }
+            _ => Ok(api::method_not_allowed()),
+        }
+    }
+
+    fn api_log_in(&self, request: &Request) -> Result<Answer, Wrong> {
+        if !request.is_same_origin_or_no_browser() {
+            return Err(Wrong::Stale);
+        }
+        let given: api::Credentials = api::parse(&request.body)?;
+        match self.logins.attempt(&given.name, &Passphrase::given(&given.passphrase), &given.code) {
+            Ok(entered) => {
+                let token = self.sessions.begin(entered).map_err(|error| Wrong::Refused(error.to_string()))?;
+                let csrf = session::csrf(token.expose());
+                Ok(api::session(&csrf).cookie(SESSION, Some(token.expose()), None))
+            }
+            Err(Refused::Wait { seconds }) => Ok(api::wait(seconds)),
+            Err(Refused::Closed) => Err(Wrong::Refused(Refused::Closed.to_string())),
+            Err(Refused::Wrong) => Ok(api::unauthorized()),
+        }
+    }
+}
+
+/// What went wrong, for people, and the status of the answer.
+pub(super) fn said(t: &Texts, wrong: &Wrong) -> (StatusCode, String) {
+    match wrong {
+        Wrong::Bad => (StatusCode::BAD_REQUEST, t.bad_request.into()),
+        Wrong::Forbidden => (StatusCode::FORBIDDEN, t.forbidden.into()),
+        Wrong::NotFound => (StatusCode::NOT_FOUND, t.not_found.into()),
+        Wrong::Refused(what) => (StatusCode::CONFLICT, fill(t.refused, &[what])),
+        Wrong::Stale => (StatusCode::FORBIDDEN, t.stale_form.into()),
+        Wrong::Unreadable(_) => (StatusCode::SERVICE_UNAVAILABLE, t.unreadable.into()),
+    }
+}
+
+fn with_query(path: &str, query: &Pairs) -> String {
+    let query = query.with(&[]);
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+fn log_in_form(t: &Texts, said: &Markup) -> Markup {
+    html! {
+        div.sluis-login {
+            (said)
+            p { (t.log_in_intro) }
+            form.sluis-form method="post" action="/inloggen" {
+                div.sluis-field {
+                    label for="naam" { (t.account_name) }
+                    input id="naam" name="naam" type="text" required maxlength="64" autocomplete="username" autocapitalize="off" spellcheck="false";
+                }
+                div.sluis-field {
+                    label for="wachtwoordzin" { (t.passphrase) }
+                    input id="wachtwoordzin" name="wachtwoordzin" type="password" required maxlength="256" autocomplete="current-password";
+                }
+                div.sluis-field {
+                    label for="code" { (t.code) }
+                    input id="code" name="code" type="text" required inputmode="numeric" pattern="[0-9]{6}" maxlength="6" autocomplete="one-time-code";
+                }
+                button.sluis-button type="submit" { (t.log_in) }
+            }
+        }
+    }
+}
+
+impl Handler for Arc<Review> {
+    async fn handle(&self, _: Option<Arc<[u8]>>, request: HttpRequest<Incoming>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        if !matches!(head.method, Method::GET | Method::HEAD | Method::POST) {
+            return problem_details::response(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed");
+        }
+        let body = match read_body(body, FORM_BYTES, FORM_READ).await {
+            Ok(body) => body,
+            Err(BodyError::TooLarge) => {
+                return problem_details::closing(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large");
+            }
+            Err(BodyError::TooSlow) => {
+                return problem_details::closing(StatusCode::REQUEST_TIMEOUT, "body-too-slow");
+            }
+            Err(BodyError::Broken) => return problem_details::closing(StatusCode::BAD_REQUEST, "body-broken"),
+        };
+        let turn = tokio::time::timeout(TURN, Arc::clone(&self.turns).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            return problem_details::retry(StatusCode::SERVICE_UNAVAILABLE, "busy");
+        };
+        let request = Request {
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            query: Pairs::parse(head.uri.query().unwrap_or_default().as_bytes()),
+            headers: head.headers,
+            body,
+        };
+        let own = Arc::clone(self);
+        let made = tokio::task::spawn_blocking(move || {
+            let answer = own.answer(&request);
+            drop(turn);
+            answer
+        });
+        let Ok(answer) = made.await else {
+            return problem_details::response(StatusCode::INTERNAL_SERVER_ERROR, "internal");
+        };
+        let (head, content) = answer.into_parts();
+        match content {
+            Content::Whole(_, bytes) => whole(head, bytes),
+            Content::Download { write, .. } => {
+                let (idle, all) = DOWNLOAD;
+                let (writer, body) = bridge::answer(idle, tokio::time::Instant::now() + all);
+                tokio::task::spawn_blocking(move || {
+                    let mut out = io::BufWriter::with_capacity(64 * 1024, writer);
+                    // Broken off, it never looks whole.
+                    if write(&mut out).is_ok()
+                        && let Ok(writer) = out.into_inner()
+                    {
+                        writer.finish();
+                    }
+                });
+                head.map(|()| Body::Stream(body))
+            }
+        }
+    }
+}
