@@ -2,7 +2,8 @@
 //! about.
 //!
 //! A report is a [`Part`], made by the builders ([`agreed`], [`datalek`], [`inzage`], [`lists`], [`portable`]) from what
-//! [`crate::answers`] and [`crate::register`] have. It goes out under a [`Head`] as [`plain`] text or as a [`page()`].
+//! [`crate::answers`] and [`crate::register`] have. It goes out under a [`Head`] as [`plain()`] text or as a [`page()`]; without one it is a [`fragment`]
+//! of another page, which leaves through [`html::finished`].
 //!
 //! Deliberately absent: reading the log and putting that on record, which is up to whoever calls; and how a form is asked
 //! for and printed, which is for [`crate::cli`].
@@ -10,7 +11,7 @@
 pub mod agreed;
 pub mod datalek;
 mod document;
-mod html;
+pub mod html;
 pub mod inzage;
 pub mod lists;
 mod page;
@@ -24,7 +25,7 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 pub use document::{Block, Part, Table};
-pub use page::page;
+pub use page::{fragment, page};
 pub use plain::plain;
 
 /// What stands at the head of every report.

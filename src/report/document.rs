@@ -72,3 +72,9 @@ impl Part {
         self.blocks.push(Block::Part(part));
     }
 }
+
+/// Whether a character is one to show. Control characters are not allowed in HTML in any spelling and mean nothing on
+/// paper; what reverses the direction of text could make a name read as another.
+pub(super) fn is_shown(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

@@ -1,109 +1,141 @@
 //! A report as a page: one file that asks for nothing else, for a screen of any width, for paper and for a screen
-//! reader.
+//! reader; or as a part of another page.
 
-use super::{Block, Head, Part, Table, html::Html, words};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::{Block, Head, Part, Table, html::finished, words};
 
 /// Colours keep a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3).
-const STYLE: &str = include_str!("page.css");
+const STYLE: PreEscaped<&str> = PreEscaped(include_str!("page.css"));
 /// Nothing is fetched and nothing runs, whatever is in the page.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+/// A new line, for whoever reads the source.
+const LINE: PreEscaped<&str> = PreEscaped("\n");
 
-/// The page of a report.
+/// The page of a report, whole.
+#[must_use]
 pub fn page(head: &Head, report: &Part) -> String {
-    let mut html = Html::new();
-    html.element("html", &[("lang", "nl")], |html| {
-        html.line();
-        html.element("head", &[], |html| {
-            html.void("meta", &[("charset", "utf-8")]);
-            html.void("meta", &[("http-equiv", "Content-Security-Policy"), ("content", POLICY)]);
-            html.void("meta", &[("name", "viewport"), ("content", "width=device-width, initial-scale=1")]);
-            html.void("meta", &[("name", "referrer"), ("content", "no-referrer")]);
-            html.void("meta", &[("name", "robots"), ("content", "noindex")]);
-            html.short("title", &report.heading);
-            html.style(STYLE);
-        });
-        html.line();
-        html.element("body", &[], |html| {
-            html.element("header", &[], |html| {
-                html.short("h1", &report.heading);
-                facts(html, &words::head(head));
-            });
-            html.line();
-            html.element("main", &[], |html| blocks(html, &report.blocks, 2));
-            html.line();
-            html.element("footer", &[], |html| html.short("p", words::FOOT));
-        });
-    });
-    html.line();
-    html.finish()
+    finished(html! {
+        (DOCTYPE) (LINE)
+        html lang="nl" {
+            (LINE)
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="referrer" content="no-referrer";
+                meta name="robots" content="noindex";
+                title { (report.heading) }
+                style { (STYLE) }
+            }
+            (LINE)
+            body {
+                header {
+                    h1 { (report.heading) }
+                    (facts(&words::head(head)))
+                }
+                (LINE)
+                main { (blocks(&report.blocks, 2)) }
+                (LINE)
+                footer { p { (words::FOOT) } }
+            }
+        }
+        (LINE)
+    })
 }
 
-fn blocks(html: &mut Html, all: &[Block], level: usize) {
-    for block in all {
-        match block {
-            Block::Facts(all) => facts(html, all),
-            Block::List(points) => html.element("ul", &[], |html| {
-                points.iter().for_each(|point| html.short("li", point));
-            }),
-            Block::Part(part) => html.element("section", &[], |html| {
-                let heading = ["h2", "h3", "h4", "h5"][level.min(5) - 2];
-                html.short(heading, &part.heading);
-                blocks(html, &part.blocks, level + 1);
-            }),
-            Block::Say(text) => html.short("p", text),
-            Block::Table(found) => table(html, found),
+/// A report as a section of another page, whose heading is of this level. That page goes through
+/// [`finished`](super::html::finished).
+#[must_use]
+pub fn fragment(report: &Part, level: u8) -> Markup {
+    html! {
+        section {
+            (heading(&report.heading, level))
+            (blocks(&report.blocks, level.saturating_add(1)))
         }
-        html.line();
     }
 }
 
-fn facts(html: &mut Html, facts: &[(&'static str, String)]) {
-    html.element("dl", &[], |html| {
-        for (name, value) in facts {
-            html.element("div", &[], |html| {
-                html.short("dt", &words::capital(name));
-                html.short("dd", value);
-            });
+fn blocks(all: &[Block], level: u8) -> Markup {
+    html! {
+        @for block in all {
+            @match block {
+                Block::Facts(all) => (facts(all)),
+                Block::List(points) => ul { @for point in points { li { (point) } } },
+                Block::Part(part) => (fragment(part, level)),
+                Block::Say(text) => p { (text) },
+                Block::Table(found) => (table(found)),
+            }
+            (LINE)
         }
-    });
+    }
+}
+
+/// HTML has six levels; what lies deeper is of the last.
+fn heading(text: &str, level: u8) -> Markup {
+    html! {
+        @match level {
+            0 | 1 => h1 { (text) },
+            2 => h2 { (text) },
+            3 => h3 { (text) },
+            4 => h4 { (text) },
+            5 => h5 { (text) },
+            6.. => h6 { (text) },
+        }
+    }
+}
+
+fn facts(facts: &[(&'static str, String)]) -> Markup {
+    html! {
+        dl { @for (name, value) in facts { div { dt { (words::capital(name)) } dd { (value) } } } }
+    }
 }
 
 /// A table wider than the screen is moved by itself, with a finger or with the keys.
-fn table(html: &mut Html, table: &Table) {
-    let around = [("class", "wide"), ("role", "region"), ("tabindex", "0"), ("aria-label", table.caption)];
-    html.element("div", &around, |html| {
-        // Few columns fit on a telephone.
-        let many = if table.heads.len() > 3 { "many" } else { "few" };
-        html.element("table", &[("class", many)], |html| {
-            html.element("caption", &[], |html| html.short("span", table.caption));
-            html.element("thead", &[], |html| {
-                html.element("tr", &[], |html| {
-                    for head in table.heads {
-                        html.element("th", &[("scope", "col")], |html| html.text(&words::capital(head)));
-                    }
-                });
-            });
-            html.element("tbody", &[], |html| {
-                for row in &table.rows {
-                    html.element("tr", &[], |html| {
-                        for (place, cell) in row.iter().enumerate() {
-                            match place {
-                                0 => html.element("th", &[("scope", "row")], |html| html.text(cell)),
-                                _ if is_long(cell) => {
-                                    html.element("td", &[("class", "long")], |html| html.text(cell));
-                                }
-                                _ => html.short("td", cell),
+fn table(table: &Table) -> Markup {
+    // Few columns fit on a telephone.
+    let many = if table.heads.len() > 3 { "many" } else { "few" };
+    html! {
+        div class="wide" role="region" tabindex="0" aria-label=(table.caption) {
+            table class=(many) {
+                caption { span { (table.caption) } }
+                thead {
+                    tr { @for head in table.heads { th scope="col" { (words::capital(head)) } } }
+                }
+                tbody {
+                    @for row in &table.rows {
+                        tr {
+                            @for (place, cell) in row.iter().enumerate() {
+                                @if place == 0 { th scope="row" { (cell) } }
+                                @else { td class=[is_long(cell).then_some("long")] { (cell) } }
                             }
                         }
-                    });
-                    html.line();
+                        (LINE)
+                    }
                 }
-            });
-        });
-    });
+            }
+        }
+    }
 }
 
 /// Whether there is a code in it that would push a column off the page: it may break anywhere.
 fn is_long(cell: &str) -> bool {
     cell.split_whitespace().any(|word| word.chars().count() > 30)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fragment_begins_at_the_level_it_is_given() {
+        let mut report = Part::new("Een & ander");
+        report.part(Part::new("Deel"));
+        let check = |level, expected: &str| {
+            let text = fragment(&report, level).into_string().replace('\n', "");
+            assert_eq!(text, expected);
+        };
+        check(3, "<section><h3>Een &amp; ander</h3><section><h4>Deel</h4></section></section>");
+        check(6, "<section><h6>Een &amp; ander</h6><section><h6>Deel</h6></section></section>");
+    }
 }

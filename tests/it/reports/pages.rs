@@ -29,13 +29,9 @@ fn pages() -> Vec<(&'static str, String)> {
 fn a_page_asks_for_nothing_and_runs_nothing() {
     for (name, page) in pages() {
         assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"nl\">"), "{name}");
-        for part in [
-            "<meta charset=\"utf-8\">",
-            "name=\"viewport\"",
-            "default-src &#39;none&#39;",
-            "<main>",
-            "<title>",
-        ] {
+        for part in
+            ["<meta charset=\"utf-8\">", "name=\"viewport\"", "default-src 'none'", "<main>", "<title>"]
+        {
             assert!(page.contains(part), "{part} in {name}");
         }
         for part in ["<script", "<b>Actief", "src=", "href=", "url(", "@import", "<img", "<link", "onload"] {
@@ -62,10 +58,7 @@ fn a_page_asks_for_nothing_and_runs_nothing() {
         assert_eq!(page.matches("<h1>").count(), 1, "{name}");
     }
     let (_, overview) = pages().into_iter().find(|(name, _)| *name == "ontvangers").unwrap();
-    assert!(
-        overview.contains("Zuidzee &amp; Zn. &lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"),
-        "{overview}"
-    );
+    assert!(overview.contains("Zuidzee &amp; Zn. &lt;script&gt;alert('x')&lt;/script&gt;"), "{overview}");
     assert!(overview.contains("Taal &lt;b&gt;Actief&lt;/b&gt;"), "{overview}");
 }
 
