@@ -16,10 +16,9 @@ use uuid::Uuid;
 use super::visitor::{View, Wrong};
 use crate::{
     answers::Reading,
-    clock::Clock,
     config::Config,
     control::Desk,
-    disclosure::{self, Against, Leaf, LeafKind, Position, Reader, VerifyError},
+    disclosure::{self, Against, LeafKind, Position, Reader, VerifyError},
 };
 
 /// A verification that ended.
@@ -114,7 +113,7 @@ impl Integrity {
                 (0, 1)
             }
         };
-        let mut leaf = Reading::Verification.leaf(None, None, Uuid::now_v7(), desk.clock.as_ref());
+        let mut leaf = Reading::Verification.leaf(None, None, None, Uuid::now_v7(), desk.clock.as_ref());
         (leaf.released, leaf.withheld) = (entries, findings);
         let at_ms = desk.clock.now_ms();
         if desk.log.note_blocking(leaf).is_ok() {
