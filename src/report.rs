@@ -2,8 +2,8 @@
 //! about.
 //!
 //! A report is a [`Part`], made by the builders ([`agreed`], [`datalek`], [`inzage`], [`lists`], [`portable`]) from what
-//! [`crate::answers`] and [`crate::register`] have. It goes out under a [`Head`] as [`plain()`] text or as a [`page()`]; without one it is a [`fragment`]
-//! of another page, which leaves through [`html::finished`].
+//! [`crate::answers`] and [`crate::register`] have. It goes out under a [`Head`] as [`plain()`] text, as a [`page()`] or
+//! as a [`pdf()`]; without one it is a [`fragment`] of another page, which leaves through [`html::finished`].
 //!
 //! Deliberately absent: reading the log and putting that on record, which is up to whoever calls; and how a form is asked
 //! for and printed, which is for [`crate::cli`].
@@ -15,6 +15,7 @@ pub mod html;
 pub mod inzage;
 pub mod lists;
 mod page;
+mod pdf;
 mod plain;
 pub mod portable;
 pub mod words;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 
 pub use document::{Block, Part, Table};
 pub use page::{fragment, page};
+pub use pdf::{PdfError, pdf};
 pub use plain::plain;
 
 /// What stands at the head of every report.

@@ -84,12 +84,17 @@ impl Home {
 
     /// The same, with something to read on standard input.
     pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
+        self.output_with(arguments, input).into()
+    }
+
+    /// The same, of a command whose output is no text.
+    pub(crate) fn output_with(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = self.sluis(arguments);
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // A command that refuses before it reads is no failure here.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        Ran::from(child.wait_with_output().unwrap())
+        child.wait_with_output().unwrap()
     }
 
     /// Minimises a document for noordzee.

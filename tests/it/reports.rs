@@ -1,6 +1,7 @@
 //! Reports for people and machines: what they count is what the log exports, and a page is no more than a page.
 
 mod agreed; // the overview, the register, the paragraph
+mod documents; // the same, as PDF
 mod pages; // one file that asks for nothing and runs nothing
 mod portable; // what was sent, as data
 
@@ -152,12 +153,16 @@ fn deliver(home: &Home, day: Date, recipient: &str, document: &str) -> String {
 }
 
 fn report(home: &Home, name: &str, more: &[&str], input: &str) -> Ran {
+    home.run_with(&words(name, more), input)
+}
+
+fn words<'w>(name: &'w str, more: &[&'w str]) -> Vec<&'w str> {
     let about = match name {
-        "inzage" | "dataportabiliteit" => &["--school", "99DE", "--by", "key"][..],
-        "datalek" | "lek" => &["--recipient", "noordzee"],
+        "correctie" | "inzage" | "dataportabiliteit" => &["--school", "99DE", "--by", "key"][..],
+        "datalek" | "lek" | "leverancier" => &["--recipient", "noordzee"],
         _ => &["--school", "99DE"],
     };
-    home.run_with(&[&["report", name], about, more].concat(), input)
+    [&["report", name], about, more].concat()
 }
 
 fn ok(ran: Ran) -> String {

@@ -1,11 +1,14 @@
-//! In which form a report goes out: text or a page for people, JSON or CSV for other tools.
+//! In which form a report goes out: text, a page or a document for people, JSON or CSV for other tools.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{EnumValueParser, TypedValueParser},
+};
 use jiff::civil::Date;
 use serde::Serialize;
 use uuid::Uuid;
@@ -13,13 +16,13 @@ use uuid::Uuid;
 use crate::{
     answers::ALWAYS,
     cli::FAILED,
-    report::{Head, Part, page, plain},
+    report::{Head, Part, page, pdf, plain},
 };
 
 #[derive(Args)]
 pub(in crate::cli) struct Format {
-    /// Text to read, a page for a browser or for print, or JSON for other tools
-    #[arg(long, value_enum, default_value = "text")]
+    /// Text to read, a page for a browser or for print, a document to keep, or JSON for other tools
+    #[arg(long, value_parser = EnumValueParser::<Form>::new().try_map(Form::goes_out), default_value = "text")]
     format: Form,
 }
 
@@ -27,14 +30,15 @@ pub(in crate::cli) struct Format {
 enum Form {
     Html,
     Json,
+    Pdf,
     Text,
 }
 
 /// The same, for a report that is data first.
 #[derive(Clone, Copy, Args)]
 pub(in crate::cli) struct DataFormat {
-    /// JSON or CSV for other tools, text to read, or a page for a browser or for print
-    #[arg(long, value_enum, default_value = "json")]
+    /// JSON or CSV for other tools, text to read, a page for a browser or for print, or a document to keep
+    #[arg(long, value_parser = EnumValueParser::<DataForm>::new().try_map(DataForm::goes_out), default_value = "json")]
     format: DataForm,
 }
 
@@ -43,7 +47,34 @@ enum DataForm {
     Csv,
     Html,
     Json,
+    Pdf,
     Text,
+}
+
+impl Form {
+    fn goes_out(self) -> Result<Self, &'static str> {
+        if self == Self::Pdf {
+            not_on_a_terminal()?
+        }
+        Ok(self)
+    }
+}
+
+impl DataForm {
+    fn goes_out(self) -> Result<Self, &'static str> {
+        if self == Self::Pdf {
+            not_on_a_terminal()?
+        }
+        Ok(self)
+    }
+}
+
+/// Said while what was asked is read: before anything is on record.
+fn not_on_a_terminal() -> Result<(), &'static str> {
+    match io::stdout().is_terminal() {
+        true => Err("a document is not for a terminal: put `> report.pdf` behind the command"),
+        false => Ok(()),
+    }
 }
 
 impl Format {
@@ -55,9 +86,10 @@ impl Format {
         report: impl FnOnce() -> Part,
     ) -> Result<(), ExitCode> {
         print(match self.format {
-            Form::Html => page(head, &report()),
-            Form::Json => json(answer, head),
-            Form::Text => plain(head, &report()),
+            Form::Html => page(head, &report()).into(),
+            Form::Json => json(answer, head).into(),
+            Form::Pdf => document(head, &report())?,
+            Form::Text => plain(head, &report()).into(),
         })
     }
 }
@@ -75,11 +107,12 @@ impl DataFormat {
             DataForm::Csv => {
                 let mut out = Vec::new();
                 csv(&mut out).expect("memory takes everything");
-                String::from_utf8(out).expect("made of texts")
+                out
             }
-            DataForm::Html => page(head, &report()),
-            DataForm::Json => json(answer, head),
-            DataForm::Text => plain(head, &report()),
+            DataForm::Html => page(head, &report()).into(),
+            DataForm::Json => json(answer, head).into(),
+            DataForm::Pdf => document(head, &report())?,
+            DataForm::Text => plain(head, &report()).into(),
         })
     }
 }
@@ -106,10 +139,17 @@ fn json<T: Serialize>(answer: &T, head: &Head) -> String {
     text
 }
 
+fn document(head: &Head, report: &Part) -> Result<Vec<u8>, ExitCode> {
+    pdf(head, report).map_err(|error| {
+        eprintln!("{error}");
+        ExitCode::from(FAILED)
+    })
+}
+
 /// Whoever reads may stop early; a report that is cut off for another reason is no report.
-fn print(text: String) -> Result<(), ExitCode> {
+fn print(report: Vec<u8>) -> Result<(), ExitCode> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(&report).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             eprintln!("standard output cannot be written ({})", error.kind());
             Err(ExitCode::from(FAILED))
