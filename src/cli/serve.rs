@@ -4,7 +4,11 @@ use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time
 
 use arc_swap::ArcSwap;
 use prometheus::Registry;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+    time::Instant,
+};
 
 use super::{ConfigFile, FAILED, report};
 use crate::{
@@ -17,6 +21,7 @@ use crate::{
     metrics::Metrics,
     operations::Operations,
     policy::agreement::Agreement,
+    review::Review,
     shutdown::Shutdown,
     standing::Ledger,
 };
@@ -25,6 +30,8 @@ use crate::{
 const FILE_TOO_LARGE: SignalKind = SignalKind::from_raw(25);
 /// How often what stood long enough is let go of.
 const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
+/// After a start, before the log is verified for the first time: then whoever waited has been served.
+const SETTLED: Duration = Duration::from_secs(15 * 60);
 /// For what was cut to write down how it ended.
 const CUT: Duration = Duration::from_secs(5);
 
@@ -82,14 +89,18 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
     runtime.spawn_blocking(move || put_on_record(&clerk, keys, &agreements));
     let registry = Registry::new();
     let metrics = Metrics::new(&registry).map_err(|_| fail("metrics cannot be registered".into()))?;
+    let review = config.review.as_ref().map(|review| (review.listen, Arc::clone(&review.tls)));
     let parts = Parts {
         started: Started {
             data: config.data.clone(),
             listen,
+            review: review.as_ref().map(|(listen, _)| *listen),
+            accounts: config.review.as_ref().map(|review| review.accounts.clone()),
             operations: config.operations,
             limits: config.limits.clone(),
         },
         tls: Arc::new(ArcSwap::new(tls)),
+        review_tls: review.map(|(_, tls)| Arc::new(ArcSwap::new(tls))),
         metrics: Arc::new(metrics),
         registry,
         shutdown: Shutdown::new(),
@@ -117,6 +128,8 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
 struct Started {
     data: PathBuf,
     listen: SocketAddr,
+    review: Option<SocketAddr>,
+    accounts: Option<PathBuf>,
     operations: Option<SocketAddr>,
     limits: Limits,
 }
@@ -128,6 +141,8 @@ impl Started {
         [
             ("data", self.data != config.data),
             ("gateway.listen", config.gateway.as_ref().is_none_or(|gateway| gateway.listen != self.listen)),
+            ("review.listen", self.review != config.review.as_ref().map(|review| review.listen)),
+            ("review.accounts", self.accounts != config.review.as_ref().map(|review| review.accounts.clone())),
             ("operations.listen", self.operations != config.operations),
             ("limits.exchanges", was.exchanges != is.exchanges),
             ("limits.connections", was.connections != is.connections),
@@ -166,6 +181,7 @@ impl Signals {
 struct Parts {
     started: Started,
     tls: Arc<ArcSwap<rustls::ServerConfig>>,
+    review_tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     metrics: Arc<Metrics>,
     registry: Registry,
     shutdown: Shutdown,
@@ -235,6 +251,7 @@ impl Parts {
                 )))
             }
         };
+        let review = self.review(gateway, settings, clock)?;
         let listener = bind(listen)?;
         println!("gateway on https://{}/uwlr", listener.local_addr()?);
         let exchange = tokio::spawn(serve(
@@ -246,7 +263,7 @@ impl Parts {
             self.shutdown.clone(),
         ));
         tokio::spawn(Arc::clone(gateway).bring_notices());
-        self.until_told(signals, gateway, file, clock).await;
+        self.until_told(signals, gateway, review.as_ref().map(|(app, _)| app), file, clock).await;
         self.shutdown.drain();
         tracing::info!("draining");
         let mut ended = std::pin::pin!(async {
@@ -259,6 +276,9 @@ impl Parts {
             self.shutdown.stop();
             let _ = tokio::time::timeout(CUT, ended).await;
         }
+        if let Some((_, served)) = review {
+            let _ = served.await;
+        }
         operations_shutdown.stop();
         if let Some(operations) = operations {
             let _ = operations.await;
@@ -266,20 +286,60 @@ impl Parts {
         Ok(())
     }
 
+    /// The review app, where the configuration has one.
+    fn review(
+        &self,
+        gateway: &Arc<Gateway>,
+        settings: Settings,
+        clock: &Arc<dyn Clock>,
+    ) -> io::Result<Option<(Arc<Review>, JoinHandle<()>)>> {
+        let state = gateway.state();
+        let Some((own, tls)) = state.config().review.as_ref().zip(self.review_tls.clone()) else {
+            return Ok(None);
+        };
+        let app = Review::new(own, Arc::clone(gateway), self.desk(clock)).map_err(io::Error::other)?;
+        let app = Arc::new(app);
+        let first = Arc::clone(&app);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = first.catch_up() {
+                tracing::warn!(kind = %error.kind(), "the index of deliveries could not be made");
+            }
+        });
+        let listener = bind(own.listen)?;
+        println!("review on https://{}/", listener.local_addr()?);
+        let (metrics, shutdown) = (Arc::clone(&self.metrics), self.shutdown.clone());
+        let served = tokio::spawn(serve(
+            listener,
+            Some(tls),
+            settings,
+            Arc::new(Arc::clone(&app)),
+            metrics,
+            shutdown,
+        ));
+        Ok(Some((app, served)))
+    }
+
     /// Returns on SIGTERM or SIGINT; reloads on SIGHUP.
     async fn until_told(
         &self,
         mut signals: Signals,
         gateway: &Arc<Gateway>,
+        review: Option<&Arc<Review>>,
         file: &ConfigFile,
         clock: &Arc<dyn Clock>,
     ) {
         let mut daily = tokio::time::interval(DAILY);
+        let mut verification = tokio::time::interval_at(Instant::now() + SETTLED, DAILY);
         loop {
             tokio::select! {
                 _ = daily.tick() => {
                     let (clerk, state) = (self.desk(clock), gateway.state());
                     tokio::task::spawn_blocking(move || let_go(&clerk, state.config()));
+                }
+                _ = verification.tick() => {
+                    if let Some(review) = review {
+                        review.verify(gateway.state().config());
+                    }
                 }
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
@@ -288,6 +348,9 @@ impl Parts {
                         Ok(config) => {
                             if let Some(gateway) = &config.gateway {
                                 self.tls.store(Arc::clone(&gateway.tls));
+                            }
+                            if let (Some(own), Some(tls)) = (&config.review, &self.review_tls) {
+                                tls.store(Arc::clone(&own.tls));
                             }
                             let unchanged = self.started.differs(&config);
                             let (clerk, keys) = (self.desk(clock), config.keys.in_force());

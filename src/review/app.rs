@@ -395,6 +395,9 @@ impl Review {
     }
 
     fn wrong(&self, request: &Request, language: Language, wrong: &Wrong) -> Answer {
+        if let Wrong::Unreadable(kind) = wrong {
+            tracing::error!(%kind, "the log could not be read for the review app");
+        }
         let t = language.texts();
         let (status, text) = said(t, wrong);
         let main = html! {

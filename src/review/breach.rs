@@ -149,8 +149,7 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
         "pdf" => {
             let reference = again()?;
             let head = Head { reference: Some(reference), days: Some(breach.days.clone()), made: view.today() };
-            let pdf = report::pdf(&head, &report_of(view, &breach)?);
-            Ok(Answer::file("application/pdf", "datalek.pdf", pdf))
+            Answer::pdf("datalek.pdf", report::pdf(&head, &report_of(view, &breach)?))
         }
         _ => Err(Wrong::NotFound),
     }

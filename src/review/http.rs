@@ -13,7 +13,8 @@ use hyper::{
     },
 };
 
-use crate::bridge::Body;
+use super::visitor::Wrong;
+use crate::{bridge::Body, report::PdfError};
 
 /// The cookie that holds a session. The prefix has browsers refuse it unless it is of this host alone and came over TLS.
 pub(super) const SESSION: &str = "__Host-sluis";
@@ -168,6 +169,12 @@ impl Answer {
     /// A file that is known whole.
     pub(super) fn file(kind: &'static str, name: &str, bytes: Vec<u8>) -> Self {
         Self::download(kind, name, Box::new(move |out| out.write_all(&bytes)))
+    }
+
+    /// A report as a document.
+    pub(super) fn pdf(name: &str, made: Result<Vec<u8>, PdfError>) -> Result<Self, Wrong> {
+        let bytes = made.map_err(|error| Wrong::Refused(error.to_string()))?;
+        Ok(Self::file("application/pdf", name, bytes))
     }
 
     pub(super) fn status(mut self, status: StatusCode) -> Self {

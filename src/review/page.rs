@@ -101,7 +101,7 @@ pub(super) fn open_page(language: Language, title: &str, main: &Markup) -> Strin
 
 fn frame(language: Language, path: &str, title: &str, nav: &Markup, who: &Markup, main: &Markup) -> String {
     let t = language.texts();
-    report::finished(html! {
+    report::html::finished(html! {
         (DOCTYPE)
         html lang=(language.code()) {
             head {

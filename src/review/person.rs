@@ -373,8 +373,7 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
             let school = view.school(&subject.brin)?;
             let reference = view.read(Reading::Inzage, Some(&subject.brin), None, subject.why)?;
             let part = report_of(view, school, &subject)?;
-            let pdf = report::pdf(&head(view, reference), &part);
-            Ok(Answer::file("application/pdf", "inzage.pdf", pdf))
+            Answer::pdf("inzage.pdf", report::pdf(&head(view, reference), &part))
         }
         "vastleggen" => shown(&subject, said(enter(view, &subject, form))?),
         "wissen" => shown(&subject, said(erase(view, &subject, form))?),

@@ -388,8 +388,7 @@ pub(super) fn pdf(view: &View<'_>, id: &str, query: &Pairs) -> Result<Answer, Wr
     let mut received = view.answers()?.received(&supplier.id, &days)?;
     received.schools.retain(|school| scope.as_ref().is_none_or(|own| own.contains(&school.school.brin)));
     let head = Head { reference: Some(reference), days: Some(days), made: view.today() };
-    let pdf = report::pdf(&head, &report::lists::received(&received));
-    Ok(Answer::file("application/pdf", "leverancier.pdf", pdf))
+    Answer::pdf("leverancier.pdf", report::pdf(&head, &report::lists::received(&received)))
 }
 
 fn month_of(day: Date) -> String {

@@ -179,7 +179,7 @@ impl<'a> View<'a> {
 
     /// The log, as it is now.
     pub(super) fn answers(&self) -> Result<Answers<'a>, Wrong> {
-        Ok(Answers::open(self.config)?.with_index(self.index))
+        Ok(Answers::open(self.config)?)
     }
 
     pub(super) fn reader(&self) -> Result<Reader, Wrong> {

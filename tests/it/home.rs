@@ -22,7 +22,10 @@ impl Home {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         init(&dir.path().join("home"), &SystemClock).unwrap();
-        Self { dir }
+        let home = Self { dir };
+        // Each process has a review port of its own.
+        home.edit("sluis.toml", |text| text.replace("127.0.0.1:8444", "127.0.0.1:0"));
+        home
     }
 
     /// The same for another school.
