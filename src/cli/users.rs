@@ -83,7 +83,7 @@ pub(super) struct Chosen {
 }
 
 /// The file, and the log in which its changes are on record.
-struct Desk {
+struct Book {
     config: Config,
     accounts: Accounts,
 }
@@ -91,22 +91,22 @@ struct Desk {
 pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
     match command {
         Command::Add { who, assigned, chosen } => {
-            let desk = Desk::open(&who.config, clock)?;
-            let schools = desk.schools(assigned)?;
+            let book = Book::open(&who.config, clock)?;
+            let schools = book.schools(assigned)?;
             let factors = chosen.factors(&who.name)?;
             let secrets = factors.secrets.clone();
             let add = |roll: &mut Roll| {
                 let added = roll.add(&who.name, assigned.role, schools, secrets)?;
                 Ok((added.code(), added.name.clone()))
             };
-            let name = desk.change(AccountEvent::Added, clock, add)?;
+            let name = book.change(AccountEvent::Added, clock, add)?;
             println!("account added");
             factors.show(&name)
         }
-        Command::List(config) => list(&Desk::open(config, clock)?),
+        Command::List(config) => list(&Book::open(config, clock)?),
         Command::Remove(who) => {
-            let desk = Desk::open(&who.config, clock)?;
-            desk.change(AccountEvent::Removed, clock, |roll| {
+            let book = Book::open(&who.config, clock)?;
+            book.change(AccountEvent::Removed, clock, |roll| {
                 let account = find(roll, &who.name)?;
                 let (id, code, name) = (account.id, account.code(), account.name.clone());
                 roll.remove(id).map(|()| (code, name))
@@ -115,9 +115,9 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             Ok(())
         }
         Command::Reset { who, only_code, chosen } => {
-            let desk = Desk::open(&who.config, clock)?;
+            let book = Book::open(&who.config, clock)?;
             // Nobody types a passphrase for a name that is none.
-            let roll = desk.accounts.roll().map_err(|error| refused(&error))?;
+            let roll = book.accounts.roll().map_err(|error| refused(&error))?;
             let name = find(&roll, &who.name).map_err(|error| refused(&error))?.name.clone();
             let factors = if *only_code { New::code()? } else { chosen.factors(&name)? };
             let secrets = factors.secrets.clone();
@@ -130,14 +130,14 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
                 }
                 roll.reset(id, secrets).map(|()| (code, name))
             };
-            let name = desk.change(AccountEvent::Changed, clock, reset)?;
+            let name = book.change(AccountEvent::Changed, clock, reset)?;
             println!("account changed; its sessions have ended");
             factors.show(&name)
         }
         Command::Role { who, assigned } => {
-            let desk = Desk::open(&who.config, clock)?;
-            let schools = desk.schools(assigned)?;
-            desk.change(AccountEvent::Changed, clock, |roll| {
+            let book = Book::open(&who.config, clock)?;
+            let schools = book.schools(assigned)?;
+            book.change(AccountEvent::Changed, clock, |roll| {
                 let account = find(roll, &who.name)?;
                 let (id, code, name) = (account.id, account.code(), account.name.clone());
                 roll.assign(id, assigned.role, schools).map(|()| (code, name))
@@ -175,7 +175,7 @@ impl From<AccountError> for Unchanged {
     }
 }
 
-impl Desk {
+impl Book {
     fn open(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<Self, ExitCode> {
         let config = file.load(clock.as_ref())?;
         let Some(review) = &config.review else {
@@ -219,8 +219,8 @@ impl Desk {
     }
 }
 
-fn list(desk: &Desk) -> Result<(), ExitCode> {
-    let roll = desk.accounts.roll().map_err(|error| refused(&error))?;
+fn list(book: &Book) -> Result<(), ExitCode> {
+    let roll = book.accounts.roll().map_err(|error| refused(&error))?;
     for account in roll.all() {
         let role = if account.removed { "removed" } else { account.role.as_str() };
         let schools =

@@ -118,8 +118,7 @@ pub struct Outcome {
 /// | 160 | 32 | root over the rows; for an outcome: status 1, zero 1, HTTP status 2, chunks 4, bytes 8, zeros 16 |
 /// | 192 | 16 | keyed MAC of the payload |
 /// | 208 | 16 | transaction id |
-/// | 224 | 32 | SHA-256 thumbprint of the peer's certificate; or of whoever it was done for in the review app, the
-///   SHA-256 of the account's id |
+/// | 224 | 32 | SHA-256 thumbprint of the peer's certificate; or the code of the account it was done for |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
     /// What it says.

@@ -187,15 +187,25 @@ fn persons_who_have_long_gone_leave_the_roll_ups() {
     assert_eq!((report.rows, report.erased, report.summaries), (0, 28, 0));
 }
 
+fn leaves(dir: &Path) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    let reader = Reader::open(&dir.join("data")).unwrap();
+    reader.leaves(Position(0), &mut |_, leaf| leaves.push(leaf.clone())).unwrap();
+    leaves
+}
+
 #[test]
 fn one_person_goes_and_the_others_stay() {
     let dir = half_a_year();
     retain(dir.path(), SHORT, TODAY);
     let before = rows_of(dir.path(), &STAYS);
     let log = open(dir.path(), SHORT, TODAY);
-    let erased = log.erase_person("99DE", vec![ASKS, [9; 16]]).unwrap();
+    let size = leaves(dir.path()).len();
+    let erased = log.erase_person_for("99DE", vec![ASKS, [9; 16]], [5; 32]).unwrap();
     assert_eq!((erased.days, erased.rows, erased.summaries, erased.unsealed), (6, 6, 3, 0));
     log.close();
+    let said = leaves(dir.path()).split_off(size);
+    assert!(!said.is_empty() && said.iter().all(|leaf| leaf.certificate == [5; 32]), "for whom it was done");
     assert_eq!(rows_of(dir.path(), &ASKS), []);
     assert_eq!(rows_of(dir.path(), &STAYS), before);
     let handles: Vec<_> = roll_up(dir.path(), "2026-09").iter().map(|row| row.handle).collect();

@@ -9,12 +9,15 @@ use sluis::{
     control::{Answer, Desk, Request},
     disclosure::{Leaf, LeafKind, Log, Month},
     review::{
-        account::{Accounts, Passphrase, Role, TotpSecret},
+        account::{AccountCode, Accounts, Passphrase, Role, TotpSecret},
         login::{Logins, Refused},
         session::{SessionLimits, Sessions},
     },
-    standing::{Ledger, Mark, MonthReview, Reviewed, Seed},
+    standing::{
+        Before, DecidedBy, HexHandle, Ledger, Mark, MonthReview, Reviewed, Right, RightKind, Scope, Seed,
+    },
 };
+use uuid::Uuid;
 
 use crate::{
     gateway::{FakeLas, Served},
@@ -292,7 +295,7 @@ fn who_logs_in_and_what_is_done_for_whom_is_on_record() {
     let of = |kind: LeafKind| home.leaves().into_iter().filter(move |leaf: &Leaf| leaf.kind == kind);
     let events: Vec<_> = of(LeafKind::Account).map(|leaf| (leaf.status, leaf.certificate == who.0)).collect();
     assert_eq!(events, [(1, true), (5, true), (4, true), (6, true)]);
-    let left = of(LeafKind::Account).last().unwrap();
+    let left = of(LeafKind::Account).next_back().unwrap();
     assert_eq!(left.trace_id, *reference.as_bytes());
     let read = of(LeafKind::LogRead).next().unwrap();
     assert_eq!((read.status, read.certificate), (8, who.0));
@@ -305,4 +308,53 @@ fn who_logs_in_and_what_is_done_for_whom_is_on_record() {
     home.edit("data/standing/99DE.json", |text| text.replace("geslacht", "niets"));
     let ran = home.run(&["log", "verify", "data", "--copy", "keys/checkpoint"]);
     assert_eq!(ran.code, 1, "{}", ran.out);
+}
+
+/// Attestations are kept as long as leaves are; what is entered for somebody says for whom.
+#[test]
+fn attestations_go_when_leaves_do() {
+    let home = Home::new();
+    let InProcess { desk, clock } = InProcess::open(&home);
+    let who = AccountCode([3; 32]);
+    let review = MonthReview {
+        checkpoint: Seed { root: [7; 32], size: 9 },
+        conclusion: String::new(),
+        deliveries: 0,
+        month: Month::of(clock.today()),
+        overall: Mark::InOrde,
+        sample: Vec::new(),
+    };
+    let attest = Request::Attest { brin: "99DE".into(), review };
+    assert!(matches!(desk.perform_for(attest, Some(who)), Answer::Done { .. }));
+    let right = Right {
+        kind: RightKind::Bezwaar,
+        scope: Scope::All,
+        handles: vec![HexHandle([8; 16])],
+        epoch: 1,
+        decided_by: DecidedBy::Ouder,
+        entered_ms: 0,
+        reference: Uuid::nil(),
+    };
+    let lift = Request::Lift {
+        brin: "99DE".into(),
+        kind: RightKind::Bezwaar,
+        scope: Scope::All,
+        handles: vec![(1, HexHandle([8; 16]))],
+    };
+    for request in [Request::Enter { brin: "99DE".into(), right }, lift] {
+        assert!(matches!(desk.perform_for(request, Some(who)), Answer::Done { .. }));
+    }
+    let go = |reviews_ms| {
+        let before = Before { drift_ms: 0, reviews_ms, rights_ms: 0 };
+        desk.ledger.let_go("99DE", &before, &|_| true).unwrap()
+    };
+    let now = clock.now_ms();
+    assert_eq!((go(0), go(now - 60_000), go(now + 60_000), go(now + 60_000)), (0, 0, 1, 0));
+    assert!(desk.ledger.school("99DE").unwrap().load().reviews().is_empty());
+    desk.log.close();
+    let entered = home.leaves().into_iter().filter(|leaf| leaf.kind == LeafKind::Right);
+    let entered: Vec<_> =
+        entered.map(|leaf| (leaf.status, leaf.released, leaf.certificate == who.0)).collect();
+    assert_eq!(entered, [(1, 1, true), (1, 0, true), (4, 1, false)]);
+    assert_verifies(&home);
 }
