@@ -34,6 +34,7 @@ use crate::{
     catalogue::{Field, catalogue},
     clock::Clock,
     config::Config,
+    control::Desk,
     decode::{self, decode},
     disclosure::{Against, Leaf, LeafKind, Log, Position, Reader, Subject, rowfile::Located, verify},
     gateway::Gateway,
@@ -45,12 +46,18 @@ use crate::{
     metrics::Metrics,
     pseudonym::{Bsn, holds_elfproef_number},
     record::Record,
+    review::{
+        Review,
+        account::{AccountError, Accounts, Factors, Passphrase, Role},
+    },
     shutdown::Shutdown,
     standing::Ledger,
     tls::{self, Issued},
     token::Token,
 };
 
+/// Who looks at the log of the demonstration.
+const ACCOUNT: &str = "demo-fg";
 const SUPPLIERS: [&str; 2] = ["noordzee", "zuidzee"];
 
 #[derive(clap::Args)]
@@ -165,16 +172,24 @@ async fn demonstrate(arguments: &Arguments, home: &Path, clock: &Arc<dyn Clock>)
     let agreements = config.agreements.all().to_vec();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let gateway = Gateway::new(
+    let ledger = Arc::new(Ledger::of(log.clone()));
+    let desk = Desk {
+        data: config.data.clone(),
+        log: log.clone(),
+        ledger: Arc::clone(&ledger),
+        clock: Arc::clone(clock),
+    };
+    let gateway = Arc::new(Gateway::new(
         config,
         log.clone(),
-        Arc::new(Ledger::of(log.clone())),
+        ledger,
         Arc::clone(&metrics),
         Arc::clone(clock),
         shutdown.clone(),
-    );
+    ));
+    let review = review(&gateway, desk, settings, &metrics, &shutdown).await?;
     let tls = Some(Arc::new(ArcSwap::new(tls)));
-    let served = tokio::spawn(serve(listener, tls, settings, Arc::new(gateway), metrics, shutdown.clone()));
+    let served = tokio::spawn(serve(listener, tls, settings, gateway, metrics, shutdown.clone()));
 
     println!("Sluis, demonstratie: een LAS, de gateway en twee leveranciers op deze machine.");
     println!("Basisschool De Sluis (99DE) heeft {} verzonnen leerlingen.\n", arguments.pupils);
@@ -203,10 +218,11 @@ async fn demonstrate(arguments: &Arguments, home: &Path, clock: &Arc<dyn Clock>)
 
     let held = check(&before, &after, &pulled, &entries, arguments.pupils as usize);
     if !arguments.exit {
+        println!("De gateway draait door op https://{address}/uwlr; werkmap {}.\n", home.display());
         println!(
-            "De gateway draait door op https://{address}/uwlr; werkmap {}. Ctrl-C stopt.",
-            home.display()
+            "De review-app, ingelogd als FG (één keer, binnen tien minuten; het certificaat is van deze demonstratie):"
         );
+        println!("  {review}\n\nCtrl-C stopt.");
         let _ = tokio::signal::ctrl_c().await;
     }
     shutdown.drain();
@@ -214,6 +230,34 @@ async fn demonstrate(arguments: &Arguments, home: &Path, clock: &Arc<dyn Clock>)
     shutdown.stop();
     drop(log);
     Ok(held)
+}
+
+/// The review app, and an address that logs a data protection officer in once.
+async fn review(
+    gateway: &Arc<Gateway>,
+    desk: Desk,
+    settings: Settings,
+    metrics: &Arc<Metrics>,
+    shutdown: &Shutdown,
+) -> Result<String, Trouble> {
+    let state = gateway.state();
+    let own = state.config().review.as_ref();
+    let own = own.ok_or_else(|| Trouble("the configuration has no review app".into()))?;
+    let accounts = |error: AccountError| Trouble(error.to_string());
+    let passphrase = Passphrase::generate().map_err(accounts)?;
+    let factors = Factors::of(&passphrase).map_err(accounts)?;
+    let account = Accounts::new(own.accounts.clone())
+        .change(|roll| roll.add(ACCOUNT, Role::Fg, Vec::new(), factors).map(|account| account.id));
+    let account = account.map_err(accounts)?;
+    let made = Review::for_demonstration(own, Arc::clone(gateway), desk);
+    let (app, once) = made.map_err(|error| Trouble(error.to_string()))?;
+    let token = once.token(account).map_err(accounts)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let tls = Some(Arc::new(ArcSwap::new(Arc::clone(&own.tls))));
+    let app = Arc::new(Arc::new(app));
+    tokio::spawn(serve(listener, tls, settings, app, Arc::clone(metrics), shutdown.clone()));
+    Ok(format!("https://{address}/eenmalig/{}", token.expose()))
 }
 
 /// Working directory with a second supplier; the autorisatie header of each supplier.

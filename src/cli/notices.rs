@@ -113,7 +113,12 @@ pub(super) fn tell(telling: &Telling<'_>) -> Result<Told, ExitCode> {
     let &Telling { kind, about, asked, who, school, access, clock } = telling;
     let config = &asked.config;
     let school_asked = Some(school.brin.clone());
-    access.ask(Request::Read { reading: Reading::Correction, school: school_asked, recipient: None, why: 0 })?;
+    access.ask(Request::Read {
+        reading: Reading::Correction,
+        school: school_asked,
+        recipient: None,
+        why: 0,
+    })?;
     let answers = Answers::open(config).map_err(|error| report::unreadable(&error))?;
     let known = asked.known(&answers, school, who)?;
     let feed = who.feed.as_deref().filter(|_| kind == NoticeKind::Correctie);

@@ -299,8 +299,12 @@ pub(super) fn on_record(
     clock: &Arc<dyn Clock>,
 ) -> Result<Uuid, ExitCode> {
     let access = Access::open(config, clock)?;
-    let request =
-        Request::Read { reading, school: school.map(str::to_owned), recipient: recipient.map(str::to_owned), why: 0 };
+    let request = Request::Read {
+        reading,
+        school: school.map(str::to_owned),
+        recipient: recipient.map(str::to_owned),
+        why: 0,
+    };
     let answer = access.ask(request);
     access.close();
     match answer? {

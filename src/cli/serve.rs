@@ -142,7 +142,10 @@ impl Started {
             ("data", self.data != config.data),
             ("gateway.listen", config.gateway.as_ref().is_none_or(|gateway| gateway.listen != self.listen)),
             ("review.listen", self.review != config.review.as_ref().map(|review| review.listen)),
-            ("review.accounts", self.accounts != config.review.as_ref().map(|review| review.accounts.clone())),
+            (
+                "review.accounts",
+                self.accounts != config.review.as_ref().map(|review| review.accounts.clone()),
+            ),
             ("operations.listen", self.operations != config.operations),
             ("limits.exchanges", was.exchanges != is.exchanges),
             ("limits.connections", was.connections != is.connections),
@@ -308,14 +311,8 @@ impl Parts {
         let listener = bind(own.listen)?;
         println!("review on https://{}/", listener.local_addr()?);
         let (metrics, shutdown) = (Arc::clone(&self.metrics), self.shutdown.clone());
-        let served = tokio::spawn(serve(
-            listener,
-            Some(tls),
-            settings,
-            Arc::new(Arc::clone(&app)),
-            metrics,
-            shutdown,
-        ));
+        let served =
+            tokio::spawn(serve(listener, Some(tls), settings, Arc::new(Arc::clone(&app)), metrics, shutdown));
         Ok(Some((app, served)))
     }
 

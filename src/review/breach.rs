@@ -54,14 +54,18 @@ fn schools(view: &View<'_>) -> Markup {
     select("school", t.school, all.into_iter().chain(own), None)
 }
 
-fn asked<'a>(view: &View<'a>, breach: &Breach) -> Result<(&'a Arc<Recipient>, Option<&'a Arc<School>>), Wrong> {
+fn asked<'a>(
+    view: &View<'a>,
+    breach: &Breach,
+) -> Result<(&'a Arc<Recipient>, Option<&'a Arc<School>>), Wrong> {
     let school = breach.brin.as_deref().map(|brin| view.school(brin)).transpose()?;
     Ok((view.config.recipient(&breach.recipient).ok_or(Wrong::NotFound)?, school))
 }
 
 fn begin(view: &View<'_>, form: &Pairs) -> Result<Breach, Wrong> {
     view.demand(Permission::Person)?;
-    let recipient = view.config.recipient(form.get("leverancier").ok_or(Wrong::Bad)?).ok_or(Wrong::NotFound)?;
+    let recipient =
+        view.config.recipient(form.get("leverancier").ok_or(Wrong::Bad)?).ok_or(Wrong::NotFound)?;
     let school = form.get("school").map(|brin| view.school(brin)).transpose()?;
     if school.is_none() && !view.visitor.schools.is_empty() {
         return Err(Wrong::Bad);
@@ -148,7 +152,8 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
         }
         "pdf" => {
             let reference = again()?;
-            let head = Head { reference: Some(reference), days: Some(breach.days.clone()), made: view.today() };
+            let head =
+                Head { reference: Some(reference), days: Some(breach.days.clone()), made: view.today() };
             Answer::pdf("datalek.pdf", report::pdf(&head, &report_of(view, &breach)?))
         }
         _ => Err(Wrong::NotFound),
@@ -156,7 +161,10 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
 }
 
 fn affected(leak: &Leak, out: &mut dyn io::Write) -> io::Result<()> {
-    csv::row(out, &["school", "handle", "logsleutel", "soort", "sinds", "laatst", "verstrekkingen", "gegevens"])?;
+    csv::row(
+        out,
+        &["school", "handle", "logsleutel", "soort", "sinds", "laatst", "verstrekkingen", "gegevens"],
+    )?;
     for one in &leak.affected {
         let (epoch, deliveries) = (one.epoch.to_string(), one.deliveries.to_string());
         let (first, last) = (day_of(one.first_ms).to_string(), day_of(one.last_ms).to_string());

@@ -204,15 +204,13 @@ fn decide(view: &View<'_>, form: &Pairs) -> Result<String, Wrong> {
         Some("goed") => true,
         _ => return Err(Wrong::Bad),
     };
-    let reason = form.get("reden").filter(|reason| {
-        reason.chars().count() <= 500 && !reason.contains(char::is_control)
-    });
+    let reason = form
+        .get("reden")
+        .filter(|reason| reason.chars().count() <= 500 && !reason.contains(char::is_control));
     let reason = reason.ok_or_else(|| Wrong::Refused(t.give_reason.into()))?.to_owned();
     let by = view.visitor.name().to_owned();
     match view.perform(Request::Decide { brin: school.brin.clone(), id, approve, by, reason })? {
-        Came::Done { reference } => {
-            Ok(fill(if approve { t.approved } else { t.rejected }, &[&reference]))
-        }
+        Came::Done { reference } => Ok(fill(if approve { t.approved } else { t.rejected }, &[&reference])),
         Came::Erased { .. } | Came::Refused { .. } => Err(Wrong::Bad),
     }
 }

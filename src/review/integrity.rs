@@ -88,8 +88,10 @@ impl Integrity {
             return;
         }
         let (own, desk) = (Arc::clone(self), Arc::clone(desk));
-        let against =
-            Against { key: Some(config.log_site().signer.verifier().clone()), copy: Some(config.checkpoint_copy.clone()) };
+        let against = Against {
+            key: Some(config.log_site().signer.verifier().clone()),
+            copy: Some(config.checkpoint_copy.clone()),
+        };
         let verified = thread::Builder::new().name("verify".into()).spawn(move || {
             own.verify(&desk, &against);
             own.running.store(false, SeqCst);
@@ -105,7 +107,10 @@ impl Integrity {
         let (entries, findings) = match &verified {
             Ok(report) => (report.leaves, 0),
             Err(VerifyError::Tampered(finding)) => {
-                tracing::error!(position = finding.position.0, "the log is not what was written; run `sluis log verify`");
+                tracing::error!(
+                    position = finding.position.0,
+                    "the log is not what was written; run `sluis log verify`"
+                );
                 (finding.position.0, 1)
             }
             Err(error) => {

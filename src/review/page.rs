@@ -65,9 +65,12 @@ impl Room {
     fn is_for(self, visitor: &Visitor) -> bool {
         match self {
             Self::Breach | Self::Pupil => visitor.may(Permission::Person),
-            Self::Decisions | Self::Disclosures | Self::Elsewhere | Self::Overview | Self::Review | Self::Suppliers => {
-                visitor.may(Permission::Read)
-            }
+            Self::Decisions
+            | Self::Disclosures
+            | Self::Elsewhere
+            | Self::Overview
+            | Self::Review
+            | Self::Suppliers => visitor.may(Permission::Read),
         }
     }
 }

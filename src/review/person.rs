@@ -123,7 +123,11 @@ pub(super) fn look_up(view: &View<'_>, form: &Pairs) -> Result<Subject, Wrong> {
 }
 
 /// What was disclosed about a person, what stands, and what can be done.
-pub(super) fn show(view: &View<'_>, subject: &Subject, said: Option<(&'static str, String)>) -> Result<Markup, Wrong> {
+pub(super) fn show(
+    view: &View<'_>,
+    subject: &Subject,
+    said: Option<(&'static str, String)>,
+) -> Result<Markup, Wrong> {
     view.demand(Permission::Person)?;
     let t = view.texts();
     let school = view.school(&subject.brin)?;
@@ -263,7 +267,8 @@ fn scopes(view: &View<'_>, school: &School) -> Vec<(String, String)> {
     let mut purposes: Vec<&str> = own.iter().map(|agreement| agreement.purpose.as_str()).collect();
     purposes.sort_unstable();
     purposes.dedup();
-    let named = |id: &&str| (format!("doel:{id}"), fill(t.scope_purpose, &[&report::words::purpose_name(id)]));
+    let named =
+        |id: &&str| (format!("doel:{id}"), fill(t.scope_purpose, &[&report::words::purpose_name(id)]));
     all.extend(purposes.iter().map(named));
     all
 }
@@ -299,8 +304,7 @@ pub(super) fn enter(view: &View<'_>, subject: &Subject, form: &Pairs) -> Result<
         _ => return Err(Wrong::Bad),
     };
     let (epoch, handles) = subject.under.clone().ok_or(Wrong::Bad)?;
-    let right =
-        Right { kind, scope, handles, epoch, decided_by, entered_ms: 0, reference: Uuid::nil() };
+    let right = Right { kind, scope, handles, epoch, decided_by, entered_ms: 0, reference: Uuid::nil() };
     match view.perform(Request::Enter { brin: school.brin.clone(), right })? {
         Came::Done { reference } => Ok(fill(t.entered, &[&reference])),
         Came::Erased { .. } | Came::Refused { .. } => Err(Wrong::Bad),
@@ -358,7 +362,8 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
             Err(wrong) => Err(wrong),
         };
     }
-    let Some(subject) = form.get("kenmerk").and_then(|id| kept.subject(view.visitor, id.parse().ok()?)) else {
+    let Some(subject) = form.get("kenmerk").and_then(|id| kept.subject(view.visitor, id.parse().ok()?))
+    else {
         return Err(Wrong::Refused(t.subject_gone.into()));
     };
     // What was asked for is done or it is not; the page about the person comes back either way.

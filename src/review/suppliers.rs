@@ -1,6 +1,10 @@
 //! What a supplier was promised, and what it got.
 
-use std::{collections::{BTreeMap, BTreeSet}, io, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    ops::RangeInclusive,
+};
 
 use jiff::{Span, civil::Date};
 use maud::{Markup, html};
@@ -21,7 +25,7 @@ use crate::{
         Fields, Reading,
         index::{By, Filter, Sum},
     },
-    catalogue::{Field, catalogue},
+    catalogue::{Field, Person, catalogue},
     clock::local_minute,
     config::Recipient,
     policy::agreement::Agreement,
@@ -103,6 +107,8 @@ struct FieldUse {
     #[serde(skip)]
     label: String,
     agreed: Vec<String>,
+    /// Whether the log says when it left: of groups and schools it does not.
+    counted: bool,
     /// Deliveries in which it left.
     sent: u64,
     /// Deliveries in which it was present and stayed.
@@ -217,10 +223,11 @@ pub(super) fn one(view: &View<'_>, id: &str, query: &Pairs) -> Result<(String, M
                 (table(t.agreed_fields, &[t.field, t.agreed, t.times_sent, t.times_withheld, t.status], uses.iter().map(|own| vec![
                     html! { (own.label) },
                     html! { @if own.agreed.is_empty() { (t.no) } @else { (own.agreed.join(", ")) } },
-                    html! { (number(own.sent, language)) },
-                    html! { (number(own.withheld, language)) },
+                    html! { @if own.counted { (number(own.sent, language)) } @else { "–" } },
+                    html! { @if own.counted { (number(own.withheld, language)) } @else { "–" } },
                     html! {
-                        @if own.sent > 0 { (badge("goed", t.released)) }
+                        @if !own.counted { (badge("stil", t.not_counted)) }
+                        @else if own.sent > 0 { (badge("goed", t.released)) }
                         @else if !own.agreed.is_empty() { (badge("let-op", t.never_used)) }
                         @else { (badge("stil", t.withheld)) }
                     },
@@ -294,7 +301,10 @@ fn agreed(view: &View<'_>, entry: &Entry<'_>) -> Markup {
     let terms = entry.terms;
     let nl = |text: String| html! { span lang="nl" { (text) } };
     facts(&[
-        (t.agreement, html! { span.sluis-code { (entry.agreement) } ", " (fill(t.version, &[&entry.version])) }),
+        (
+            t.agreement,
+            html! { span.sluis-code { (entry.agreement) } ", " (fill(t.version, &[&entry.version])) },
+        ),
         (t.valid, nl(words::span(entry.from, entry.until))),
         (t.purpose, nl(entry.purpose_name.to_owned())),
         (t.basis, nl(words::basis_with(entry.basis, terms.interest.as_deref()))),
@@ -302,7 +312,10 @@ fn agreed(view: &View<'_>, entry: &Entry<'_>) -> Markup {
         (t.recipient_keeps, nl(words::keeps(&terms.keeps))),
         (t.countries, nl(words::countries(&terms.location))),
         (t.outside_eea, nl(words::or_none(entry.third_countries.iter()))),
-        (t.sub_processors, nl(words::or_none(terms.sub_processors.iter().map(|sub| format!("{} ({})", sub.name, sub.does))))),
+        (
+            t.sub_processors,
+            nl(words::or_none(terms.sub_processors.iter().map(|sub| format!("{} ({})", sub.name, sub.does)))),
+        ),
         (t.contact, nl(words::said(terms.contact.as_ref().map(|both| both.recipient.as_str())))),
         (t.annex, html! { (entry.annex) }),
         (t.agreed_fields, nl(words::or_none(entry.fields.iter().map(words::field_terms)))),
@@ -318,7 +331,11 @@ fn uses<'e>(
     let mut uses: BTreeMap<usize, FieldUse> = BTreeMap::new();
     let blank = |field: &'static Field| FieldUse {
         field: &field.name,
-        label: words::as_left(&field.label, Some(field)),
+        label: match catalogue().record(field.record).person {
+            Some(Person::Leerkracht) => format!("{} – leerkracht", words::as_left(&field.label, Some(field))),
+            Some(Person::Leerling) | None => words::as_left(&field.label, Some(field)),
+        },
+        counted: field.bit.is_some(),
         agreed: Vec::new(),
         sent: 0,
         withheld: 0,
@@ -371,7 +388,10 @@ pub(super) fn csv(view: &View<'_>, id: &str, query: &Pairs) -> Result<Answer, Wr
         csv::row(out, &["gegeven", "veld", "afgesproken", "verstrekt_in", "achtergehouden_in"])?;
         for own in &found.uses {
             let agreed = own.agreed.join(" ");
-            csv::row(out, &[&own.label, own.field, &agreed, &own.sent.to_string(), &own.withheld.to_string()])?;
+            csv::row(
+                out,
+                &[&own.label, own.field, &agreed, &own.sent.to_string(), &own.withheld.to_string()],
+            )?;
         }
         Ok(())
     };

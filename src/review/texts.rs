@@ -252,6 +252,7 @@ texts! {
     times_sent: "Verstrekkingen met dit gegeven", "Deliveries with this field";
     times_withheld: "Achtergehouden in", "Withheld in";
     never_used: "nooit verstrekt", "never released";
+    not_counted: "niet per persoon vastgelegd", "not recorded per person";
     volumes: "Omvang per maand", "Volumes per month";
     versions: "Versies", "Versions";
     no_change: "Geen verschil met de versie die geldt.", "No difference with the version in force.";

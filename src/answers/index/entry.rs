@@ -176,7 +176,9 @@ impl Entry {
             bytes[at..at + part.len()].copy_from_slice(part);
             at += part.len();
         };
-        for number in [self.first.0, self.last.0, self.outcome.0, self.start_ms, self.recorded_ms, self.end_ms] {
+        for number in
+            [self.first.0, self.last.0, self.outcome.0, self.start_ms, self.recorded_ms, self.end_ms]
+        {
             put(&number.to_le_bytes());
         }
         for number in

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 
 use super::{Entry, How};
-use crate::{answers::{Fields, parties::bits_of}, clock::day_of, disclosure::Leaf};
+use crate::{
+    answers::{Fields, parties::bits_of},
+    clock::day_of,
+    disclosure::Leaf,
+};
 
 /// What there is one sum for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
