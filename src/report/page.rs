@@ -45,7 +45,7 @@ pub fn page(head: &Head, report: &Part) -> String {
 }
 
 /// A report as a section of another page, whose heading is of this level. That page goes through
-/// [`finished`](super::html::finished).
+/// [`finished`].
 #[must_use]
 pub fn fragment(report: &Part, level: u8) -> Markup {
     html! {

@@ -34,7 +34,7 @@ use layout::{
 };
 
 /// The first sentence of the foot line.
-const FOOT_WIDTH: f32 = 335.0;
+const FOOT_WIDTH: f32 = 318.0;
 
 /// A report cannot be written as a document. What is in the report is not in the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -26,6 +26,8 @@ const NAME: f32 = 142.0;
 /// A column does not get wider for a word that is longer: it is broken.
 const WIDEST_PIECE: f32 = 84.0;
 const GUTTER: f32 = 9.0;
+/// Above and below what is in a row of a table.
+const ROW: f32 = 3.0;
 
 /// The colours of the page in a browser.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -182,6 +184,7 @@ impl<'f> Layout<'f> {
         self.y = TOP;
         if let Some(repeated) = self.repeated.take() {
             self.head(&repeated, |_| None);
+            self.y += ROW;
             self.repeated = Some(repeated);
         }
         self.fresh = true;
@@ -350,7 +353,7 @@ impl<'f> Layout<'f> {
         self.repeated = Some(head);
         let mut rows = Vec::new();
         for row in &table.rows {
-            self.y += 3.0;
+            self.y += ROW;
             let cells = row.iter().zip(&columns).enumerate().map(|(place, (text, &(x, width)))| {
                 self.cell(text, x, width, if place == 0 { CELL_FIRST } else { CELL })
             });
@@ -361,7 +364,7 @@ impl<'f> Layout<'f> {
                 _ => Tag::TD.into(),
             });
             rows.push(Meaning::Branch(Tag::TR.into(), branches(tags, leaves)));
-            self.y += 3.0;
+            self.y += ROW;
             self.rule(LEFT, width, 0.5, Ink::Line);
         }
         self.repeated = None;
