@@ -31,6 +31,7 @@ use crate::{config::Config, disclosure::Reader};
 
 pub use breach::{Breach, BreachField, BreachSchool};
 pub use correction::{Holder, Holds, Worklist};
+pub use index::DeliveryIndex;
 pub use leak::{Affected, Leak, Listed};
 pub use naming::Named;
 pub use now::{NoValues, Now, Value};
@@ -48,6 +49,7 @@ pub const ALWAYS: RangeInclusive<Date> = Date::constant(2000, 1, 1)..=Date::cons
 pub struct Answers<'c> {
     config: &'c Config,
     reader: Reader,
+    index: Option<&'c DeliveryIndex>,
 }
 
 impl<'c> Answers<'c> {
@@ -57,6 +59,18 @@ impl<'c> Answers<'c> {
     ///
     /// When it cannot be read.
     pub fn open(config: &'c Config) -> io::Result<Self> {
-        Ok(Self { config, reader: Reader::open(&config.data)? })
+        Ok(Self { config, reader: Reader::open(&config.data)?, index: None })
+    }
+
+    /// The same, with an index of the log that says where deliveries and their outcomes are. Answers are the same with it
+    /// and come sooner: as far as the index has seen the log, which the caller has it do.
+    #[must_use]
+    pub fn with_index(self, index: &'c DeliveryIndex) -> Self {
+        Self { index: Some(index), ..self }
+    }
+
+    /// The log as these answers read it, for [`DeliveryIndex::catch_up`].
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 }

@@ -107,7 +107,7 @@ impl Answers<'_> {
         }
         let mut last: BTreeMap<[u8; 12], Last> = BTreeMap::new();
         if !rows.is_empty() {
-            self.each_with_outcome(brin, &days, &mut |position, leaf| {
+            self.each_with_outcome(brin, &days, rows.keys().copied(), &mut |position, leaf| {
                 if let Some(status) = outcome_of(leaf) {
                     let own = last.get_mut(&leaf.recipient).filter(|last| last.leaf.span_id == leaf.span_id);
                     own.into_iter().for_each(|last| last.outcome = Some(status).into());

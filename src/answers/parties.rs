@@ -56,7 +56,7 @@ pub struct Under {
     pub id: Option<String>,
     /// Its version.
     pub version: u32,
-    /// SHA-256 of its file, in hexadecimal.
+    /// SHA-256 of its file, in hexadecimal; its first digits, where no more is known of a file that is gone.
     pub sha256: String,
     /// Whether the file with this hash is there.
     pub on_file: bool,
@@ -64,14 +64,16 @@ pub struct Under {
 
 impl Under {
     /// The one that leaves hold. A file that was changed since still tells its id: leaves hold that of the activity too.
-    pub fn of(config: &Config, hash: &[u8; 32], activity: &[u8; 16], version: u32) -> Self {
+    ///
+    /// `hash`: that of the file, or as much of its beginning as is known.
+    pub fn of(config: &Config, hash: &[u8], activity: &[u8; 16], version: u32) -> Self {
         let all = config.agreements.all();
-        let exact = all.iter().find(|agreement| agreement.hash == *hash);
+        let exact = all.iter().find(|agreement| agreement.hash.starts_with(hash));
         let same = || all.iter().find(|agreement| Leaf::activity_code(&agreement.id) == *activity);
         Self {
             id: exact.or_else(same).map(|agreement| agreement.id.clone()),
             version: exact.map_or(version, |agreement| agreement.version),
-            sha256: hex::encode(hash),
+            sha256: exact.map_or_else(|| hex::encode(hash), |agreement| hex::encode(agreement.hash)),
             on_file: exact.is_some(),
         }
     }

@@ -1,7 +1,7 @@
 //! What went where about one person (AVG art. 15).
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     io,
     ops::RangeInclusive,
 };
@@ -10,9 +10,9 @@ use jiff::{Span, civil::Date};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Answers, Ended, Fields, Party, Person, SchoolName, Under};
+use super::{Answers, DeliveryIndex, Ended, Fields, Party, Person, SchoolName, Under};
 use crate::{
-    clock::day_of,
+    clock::{day_of, day_start_ms},
     disclosure::{
         KeptOut, Leaf, LeafKind, OutcomeStatus, Position, Row, Wanted,
         rollup::{About, RollUpRow},
@@ -105,7 +105,7 @@ impl Answers<'_> {
         let mut deliveries: BTreeMap<Position, Delivered> = BTreeMap::new();
         let mut spans: HashMap<[u8; 8], Position> = HashMap::new();
         if !rows.is_empty() {
-            self.each_with_outcome(brin, days, &mut |position, leaf| {
+            self.each_with_outcome(brin, days, rows.keys().copied(), &mut |position, leaf| {
                 if let Some(status) = outcome_of(leaf) {
                     let delivery = spans.get(&leaf.span_id).and_then(|first| deliveries.get_mut(first));
                     delivery.into_iter().for_each(|delivery| delivery.outcome = Some(status).into());
@@ -171,23 +171,70 @@ impl Answers<'_> {
         }
     }
 
-    /// Shows the disclosures of a school on these days, and the outcomes, of which the last come a little later.
+    /// Shows, in order, these disclosures of a school on these days and their outcomes, of which the last come a little
+    /// later; and others of the school among them.
     pub(super) fn each_with_outcome(
         &self,
         brin: &str,
         days: &RangeInclusive<Date>,
+        disclosures: impl Iterator<Item = Position>,
         show: &mut dyn FnMut(Position, &Leaf),
     ) -> io::Result<()> {
-        let wanted = |leaf: &Leaf| {
-            let own = leaf.brin() == *brin.as_bytes();
-            let wanted = own && matches!(leaf.kind, LeafKind::Disclosure | LeafKind::Outcome);
-            if wanted { Wanted::Leaf } else { Wanted::Nothing }
+        let days = with_outcomes(days);
+        let own = |leaf: &Leaf| {
+            leaf.brin() == *brin.as_bytes() && matches!(leaf.kind, LeafKind::Disclosure | LeafKind::Outcome)
         };
-        self.reader.chunks(&with_outcomes(days), &wanted, &mut |position, leaf, _| {
+        if let Some(index) = self.index
+            && let Some(found) = self.looked_up(index, disclosures)?
+        {
+            let from = day_start_ms(*days.start());
+            let until = days.end().tomorrow().map_or(u64::MAX, day_start_ms);
+            let within = |leaf: &Leaf| own(leaf) && (from..until).contains(&leaf.end_ms);
+            for (position, leaf) in found.leaves.iter().filter(|(_, leaf)| within(leaf)) {
+                show(*position, leaf);
+            }
+            return self.reader.leaves(found.covered, &mut |position, leaf| {
+                if within(leaf) {
+                    show(position, leaf);
+                }
+            });
+        }
+        let wanted = |leaf: &Leaf| if own(leaf) { Wanted::Leaf } else { Wanted::Nothing };
+        self.reader.chunks(&days, &wanted, &mut |position, leaf, _| {
             show(position, leaf);
             Ok(())
         })
     }
+
+    /// Disclosures and their outcomes, as far as an index covers them; none where it does not know one of them.
+    fn looked_up(
+        &self,
+        index: &DeliveryIndex,
+        disclosures: impl Iterator<Item = Position>,
+    ) -> io::Result<Option<LookedUp>> {
+        let covered = Position(index.covered().min(self.reader.published()));
+        let mut leaves = BTreeMap::new();
+        for position in disclosures.filter(|&position| position < covered) {
+            let Some(leaf) = self.reader.published_leaf(position)? else { return Ok(None) };
+            let Some(entry) = index.of_chunk(position, &leaf)? else { return Ok(None) };
+            leaves.insert(position, leaf);
+            // One that came after the reader was opened would show, or not, without an index too.
+            if let Some(outcome) = entry.outcome.filter(|&outcome| outcome < covered)
+                && let Entry::Vacant(place) = leaves.entry(outcome)
+                && let Some(leaf) = self.reader.published_leaf(outcome)?
+            {
+                place.insert(leaf);
+            }
+        }
+        Ok(Some(LookedUp { leaves, covered }))
+    }
+}
+
+/// Leaves that an index has led to.
+struct LookedUp {
+    leaves: BTreeMap<Position, Leaf>,
+    /// From here on they have to be looked for.
+    covered: Position,
 }
 
 /// These days, and those on which the outcome of their deliveries may have come.

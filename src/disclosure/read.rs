@@ -5,7 +5,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeSet, HashMap},
-    io::{self, BufReader, Seek, SeekFrom},
+    io::{self, BufReader, Read, Seek, SeekFrom},
     ops::{Range, RangeInclusive},
     path::Path,
     sync::Arc,
@@ -26,7 +26,7 @@ use super::{
     seal::row_file_name,
     standing::{self, standing_name},
     storage::{DirStorage, Source, Storage, read_small},
-    tile::TileReader,
+    tile::{TileKind, TileName, TileReader},
     wal::{End, Frame, Scanner, Step},
 };
 use crate::{
@@ -75,6 +75,9 @@ pub struct Reader {
 /// A segment of the write-ahead log, held open: one that goes while it is read can be read to its end. None while it
 /// is being read.
 type Segment = (String, Option<Box<dyn Source>>);
+
+/// Bytes of a leaf in a bundle: its length stands before it.
+const ENTRY: usize = 2 + Leaf::SIZE;
 
 fn invalid() -> io::Error {
     io::ErrorKind::InvalidData.into()
@@ -275,6 +278,29 @@ impl Reader {
         Ok(found)
     }
 
+    /// One leaf that is in tiles, read by itself: whoever looks up many that lie far apart has no use for their
+    /// neighbours.
+    pub(crate) fn published_leaf(&self, position: Position) -> io::Result<Option<Leaf>> {
+        if !(self.minimum..self.published).contains(&position.0) {
+            return Ok(None);
+        }
+        let name = TileName::of(TileKind::Entries, position.0 / 256, self.published).ok_or_else(invalid)?;
+        let mut bundle = match self.storage.open(&name.to_string()) {
+            // The full one may have come in its place since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.storage.open(&name.full().to_string())?
+            }
+            opened => opened?,
+        };
+        let mut entry = [0; ENTRY];
+        bundle.seek(SeekFrom::Start(position.0 % 256 * ENTRY as u64))?;
+        bundle.read_exact(&mut entry)?;
+        let (length, leaf) = entry.split_first_chunk().ok_or_else(invalid)?;
+        let leaf = leaf.try_into().map_err(|_| invalid())?;
+        let whole = usize::from(u16::from_be_bytes(*length)) == Leaf::SIZE;
+        whole.then(|| Leaf::from_bytes(leaf)).flatten().map(Some).ok_or_else(invalid)
+    }
+
     fn read_bundle(&self, number: u64) -> io::Result<Vec<Leaf>> {
         let reader = TileReader::new(self.published, |name: &str| read_tile(self.storage.as_ref(), name));
         let entries = reader.bundle(number)?.into_iter().map(|entry| {
@@ -300,7 +326,7 @@ impl Reader {
     }
 
     /// Shows each of these leaves that is in tiles, in order.
-    pub(super) fn published_leaves(
+    pub(crate) fn published_leaves(
         &self,
         range: Range<u64>,
         show: &mut dyn FnMut(Position, &Leaf),

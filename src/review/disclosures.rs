@@ -16,12 +16,12 @@ use super::{
 };
 use crate::{
     answers::{
-        Fields, Party, Under,
-        index::{Cursor, Entry, Filter, How},
+        Party, Under,
+        index::{Agreements, Cursor, Ending, Entry, FieldFilter, Filter, How, Persons},
     },
     catalogue::{Field, catalogue},
     clock::local_minute,
-    disclosure::Position,
+    disclosure::{Leaf, Position},
     policy::{
         Rulings,
         agreement::{Agreement, Basis, treated},
@@ -48,7 +48,7 @@ const BASES: [Basis; 6] = [
 pub(super) struct Row {
     position: u64,
     start_ms: u64,
-    end_ms: u64,
+    end_ms: Option<u64>,
     school: String,
     dependance: Option<String>,
     recipient: Party,
@@ -62,15 +62,17 @@ pub(super) struct Row {
     withheld: Vec<&'static str>,
     transaction: Uuid,
     #[serde(skip)]
-    how: How,
+    how: Ending,
 }
 
 /// A part of the list.
 #[derive(Serialize)]
 pub(super) struct List {
     disclosures: Vec<Row>,
-    newer: bool,
-    older: bool,
+    /// Leads to newer ones.
+    newer: Option<String>,
+    /// Leads to older ones.
+    older: Option<String>,
 }
 
 pub(super) fn row(view: &View<'_>, entry: &Entry) -> Row {
@@ -80,69 +82,65 @@ pub(super) fn row(view: &View<'_>, entry: &Entry) -> Row {
     Row {
         position: entry.first.0,
         start_ms: entry.start_ms,
-        end_ms: entry.end_ms,
+        end_ms: entry.ended_ms,
         school,
         dependance: Some(place).filter(|place| !place.is_empty()),
         recipient: view.party(&entry.recipient),
         agreement: view.under(entry),
         results: entry.inbound,
-        outcome: entry.how.as_str(),
+        outcome: entry.ended.as_str(),
         reason: entry.reason.map(|reason| reason.text()),
-        pupils: entry.pupils,
-        staff: entry.staff,
+        pupils: entry.pupils.rows,
+        staff: entry.staff.rows,
         released,
         withheld,
         transaction: Uuid::from_bytes(entry.transaction),
-        how: entry.how,
+        how: entry.ended,
     }
 }
 
-const KINDS: [Fields; 3] = [Fields::Leerling, Fields::Leerkracht, Fields::Results];
-
 fn names(entry: &Entry) -> (Vec<&'static str>, Vec<&'static str>) {
     let mut names = (Vec::new(), Vec::new());
-    for fields in KINDS {
-        let (released, withheld) = entry.masks(fields);
-        names.0.extend(fields.names(released));
-        names.1.extend(fields.names(withheld));
+    for (fields, persons) in entry.about() {
+        names.0.extend(fields.names(persons.released));
+        names.1.extend(fields.names(persons.withheld));
     }
     names
 }
 
 /// The filter of a query.
 pub(super) fn filter(view: &View<'_>, query: &Pairs) -> Result<Filter, Wrong> {
-    let field =
-        query.get("veld").map(|name| catalogue().find(name).map(|_| name.to_owned()).ok_or(Wrong::Bad));
-    let how = query
+    let field = query.get("veld").map(|name| FieldFilter::named(name, How::Either).ok_or(Wrong::Bad));
+    let ended = query
         .get("afloop")
-        .map(|word| How::ALL.into_iter().find(|how| how.as_str() == word).ok_or(Wrong::Bad));
+        .map(|word| Ending::ALL.into_iter().find(|ending| ending.as_str() == word).ok_or(Wrong::Bad));
     let basis = query
         .get("grondslag")
         .map(|word| BASES.into_iter().find(|basis| basis.as_str() == word).ok_or(Wrong::Bad));
     let recipient = query
         .get("leverancier")
-        .map(|id| view.config.recipient(id).map(|one| one.id.clone()).ok_or(Wrong::Bad));
-    let of_basis = |basis: Basis| {
-        view.agreements().filter(|one| one.basis == basis).map(|one| one.id.clone()).collect::<Vec<_>>()
+        .map(|id| view.config.recipient(id).map(|one| Leaf::recipient_code(&one.id)).ok_or(Wrong::Bad));
+    let resting_on = |basis: Basis| {
+        let mut found = Agreements::default();
+        for agreement in view.agreements().filter(|one| one.basis == basis) {
+            found.add_file(&agreement.hash);
+        }
+        found
     };
     Ok(Filter {
         schools: view.scope(query)?,
-        days: days(query, view.today(), 31)?,
+        days: Some(days(query, view.today(), 31)?),
         recipient: recipient.transpose()?,
         field: field.transpose()?,
-        how: how.transpose()?,
-        agreements: basis.transpose()?.map(of_basis),
+        ended: ended.transpose()?,
+        agreements: basis.transpose()?.map(resting_on),
+        ..Filter::default()
     })
 }
 
-fn cursor(query: &Pairs) -> Result<Cursor, Wrong> {
-    let position = |name: &str| query.get(name).map(str::parse::<u64>).transpose().map_err(|_| Wrong::Bad);
-    Ok(match (position("voor")?, position("na")?) {
-        (Some(before), None) => Cursor::Before(Position(before)),
-        (None, Some(after)) => Cursor::After(Position(after)),
-        (None, None) => Cursor::Newest,
-        (Some(_), Some(_)) => return Err(Wrong::Bad),
-    })
+/// Where a list goes on.
+fn cursor(query: &Pairs) -> Result<Option<Cursor>, Wrong> {
+    query.get("vanaf").map(str::parse).transpose().map_err(|_| Wrong::Bad)
 }
 
 /// A part of the list that a query asks for.
@@ -156,29 +154,29 @@ pub(super) fn list(view: &View<'_>, query: &Pairs) -> Result<List, Wrong> {
     let found = view.index.page(&filter(view, query)?, cursor(query)?, rows)?;
     Ok(List {
         disclosures: found.entries.iter().map(|entry| row(view, entry)).collect(),
-        newer: found.newer,
-        older: found.older,
+        newer: found.newer.map(|cursor| cursor.to_string()),
+        older: found.older.map(|cursor| cursor.to_string()),
     })
 }
 
 /// How it ended, as a word with a colour.
-pub(super) fn outcome(t: &Texts, how: How) -> Markup {
+pub(super) fn outcome(t: &Texts, how: Ending) -> Markup {
     match how {
-        How::Failed => badge("let-op", t.broken_off),
-        How::Open => badge("stil", t.still_open),
-        How::Refused => badge("fout", t.refused_short),
-        How::Sent => badge("goed", t.sent),
-        How::Unknown => badge("let-op", t.outcome_unknown),
+        Ending::Failed => badge("let-op", t.broken_off),
+        Ending::Open => badge("stil", t.still_open),
+        Ending::Refused => badge("fout", t.refused_short),
+        Ending::Sent => badge("goed", t.sent),
+        Ending::Unknown => badge("let-op", t.outcome_unknown),
     }
 }
 
-fn outcome_text(t: &Texts, how: How) -> &'static str {
+fn outcome_text(t: &Texts, how: Ending) -> &'static str {
     match how {
-        How::Failed => t.broken_off,
-        How::Open => t.still_open,
-        How::Refused => t.refused_short,
-        How::Sent => t.sent,
-        How::Unknown => t.outcome_unknown,
+        Ending::Failed => t.broken_off,
+        Ending::Open => t.still_open,
+        Ending::Refused => t.refused_short,
+        Ending::Sent => t.sent,
+        Ending::Unknown => t.outcome_unknown,
     }
 }
 
@@ -189,7 +187,7 @@ pub(super) fn summary(view: &View<'_>, row: &Row) -> Markup {
         (outcome(t, row.how))
         @if let Some(reason) = row.reason { " " span lang="nl" { (reason) } "." }
         " " (words::under(&row.agreement)) ". " (t.persons) ": " (u64::from(row.pupils) + u64::from(row.staff)) ". "
-        @if row.how != How::Refused {
+        @if row.how != Ending::Refused {
             (t.released) ": " span lang="nl" { (words::or_none(row.released.iter().map(|name| words::field_left(name)))) } "."
         }
     }
@@ -206,16 +204,12 @@ pub(super) fn show(view: &View<'_>, query: &Pairs, list: &List) -> Result<Markup
     let schools = view.schools();
     let schools = schools.iter().map(|school| (school.brin.as_str(), school.name.as_str()));
     let suppliers = view.config.recipients.iter().map(|one| (one.id.as_str(), one.name.as_str()));
-    let outcomes = How::ALL.into_iter().map(|how| (how.as_str(), outcome_text(t, how)));
+    let outcomes = Ending::ALL.into_iter().map(|how| (how.as_str(), outcome_text(t, how)));
     let bases = BASES.into_iter().map(|basis| (basis.as_str(), words::basis(basis)));
     let period = days(query, view.today(), 31)?;
     let (from, until) = (period.start().to_string(), period.end().to_string());
     let any = |text| std::iter::once(("", text));
-    let first = list.disclosures.first().map(|row| row.position.to_string());
-    let last = list.disclosures.last().map(|row| row.position.to_string());
-    let link = |name: &str, value: Option<&str>| {
-        format!("/verstrekkingen?{}", query.with(&[("voor", None), ("na", None), (name, value)]))
-    };
+    let link = |cursor: &str| format!("/verstrekkingen?{}", query.with(&[("vanaf", Some(cursor))]));
     Ok(html! {
         form.sluis-filter method="get" action="/verstrekkingen" data-filter aria-label=(t.filter) {
             (day("van", t.from, Some(&from)))
@@ -241,11 +235,11 @@ pub(super) fn show(view: &View<'_>, query: &Pairs, list: &List) -> Result<Markup
             ])))
         }
         nav.sluis-pages aria-label=(t.pages) {
-            @if list.newer && first.is_some() { a.sluis-button.sluis-button--second rel="prev" href=(link("na", first.as_deref())) { "← " (t.newer) } } @else { span {} }
-            @if list.older && last.is_some() { a.sluis-button.sluis-button--second rel="next" href=(link("voor", last.as_deref())) { (t.older) " →" } }
+            @if let Some(newer) = &list.newer { a.sluis-button.sluis-button--second rel="prev" href=(link(newer)) { "← " (t.newer) } } @else { span {} }
+            @if let Some(older) = &list.older { a.sluis-button.sluis-button--second rel="next" href=(link(older)) { (t.older) " →" } }
         }
         p.sluis-actions {
-            a.sluis-button.sluis-button--second href={ "/verstrekkingen.csv?" (query.with(&[("voor", None), ("na", None)])) } { (t.download_csv) }
+            a.sluis-button.sluis-button--second href={ "/verstrekkingen.csv?" (query.with(&[("vanaf", None)])) } { (t.download_csv) }
         }
     })
 }
@@ -297,8 +291,8 @@ pub(super) fn one(view: &View<'_>, position: &str) -> Result<One, Wrong> {
     let row = row(view, &entry);
     let agreement = view.agreement(&row.agreement);
     let rulings = agreement.map(Rulings::compile);
-    let lines = |mask: fn((u64, u64)) -> u64| {
-        let all = KINDS.into_iter().flat_map(|fields| fields.fields(mask(entry.masks(fields))));
+    let lines = |mask: fn(Persons) -> u64| {
+        let all = entry.about().flat_map(|(fields, persons)| fields.fields(mask(persons)));
         all.map(|field| line(field, agreement, rulings.as_ref())).collect()
     };
     let judged = |rule: Rule| {
@@ -316,8 +310,8 @@ pub(super) fn one(view: &View<'_>, position: &str) -> Result<One, Wrong> {
         purpose: agreement.map(|one| words::purpose_name(&one.purpose).to_owned()),
         basis: agreement.map(|one| one.basis),
         verdicts: Rule::ALL.into_iter().map(judged).collect(),
-        released_lines: lines(|masks| masks.0),
-        withheld_lines: lines(|masks| masks.1),
+        released_lines: lines(|persons| persons.released),
+        withheld_lines: lines(|persons| persons.withheld),
         proof: proof(view, entry.first)?,
         row,
     })
@@ -346,7 +340,7 @@ fn proof(view: &View<'_>, position: Position) -> Result<Option<String>, Wrong> {
 pub(super) fn show_one(view: &View<'_>, one: &One) -> (String, Markup) {
     let t = view.texts();
     let row = &one.row;
-    let refused = row.how == How::Refused;
+    let refused = row.how == Ending::Refused;
     let title = fill(if refused { t.refusal } else { t.disclosure }, &[&row.position]);
     let count = |number: u32, what: &str| {
         format!("{} {what}", super::page::number(number.into(), view.visitor.language()))
@@ -383,7 +377,7 @@ pub(super) fn show_one(view: &View<'_>, one: &One) -> (String, Markup) {
                 }),
                 (t.school, html! { (row.school) @if let Some(place) = &row.dependance { " " (place) } }),
                 (t.started, html! { (local_minute(row.start_ms)) }),
-                (t.ended, html! { (local_minute(row.end_ms)) }),
+                (t.ended, html! { @if let Some(ms) = row.end_ms { (local_minute(ms)) } @else { (t.still_open) } }),
                 (t.persons, html! { (count(row.pupils, t.pupils)) ", " (count(row.staff, t.staff)) }),
                 (t.bytes, html! { (number(one.bytes, view.visitor.language())) " bytes" }),
                 (t.transaction, html! { span.sluis-code { (row.transaction) } }),
@@ -470,7 +464,7 @@ pub(super) fn write_csv(view: &View<'_>, filter: &Filter, out: &mut dyn io::Writ
             &[
                 &row.position.to_string(),
                 &local_minute(row.start_ms),
-                &local_minute(row.end_ms),
+                &row.end_ms.map(local_minute).unwrap_or_default(),
                 &row.school,
                 row.dependance.as_deref().unwrap_or_default(),
                 row.recipient.id.as_deref().unwrap_or_default(),

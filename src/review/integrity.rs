@@ -18,7 +18,7 @@ use crate::{
     answers::Reading,
     config::Config,
     control::Desk,
-    disclosure::{self, Against, LeafKind, Position, Reader, VerifyError},
+    disclosure::{self, Against, LeafKind, Reader, VerifyError},
 };
 
 /// A verification that ended.
@@ -60,26 +60,24 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct Integrity {
     running: AtomicBool,
-    /// The last one; none inside: there is none on record either.
-    last: Mutex<Option<Option<Checked>>>,
+    /// The last one of this process: what is on record shows in the index some seconds later.
+    last: Mutex<Option<Checked>>,
 }
 
 impl Integrity {
-    /// The last verification that is on record.
-    pub(super) fn last(&self, reader: &Reader) -> Result<Option<Checked>, Wrong> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = *last {
-            return Ok(known);
-        }
-        // Looked for once in the life of a process.
-        let mut found = None;
-        reader.leaves(Position(0), &mut |_, leaf| {
-            if leaf.kind == LeafKind::LogRead && leaf.status == Reading::Verification as u8 {
-                found = Some(Checked { at_ms: leaf.end_ms, entries: leaf.released, findings: leaf.withheld });
-            }
-        })?;
-        *last = Some(found);
-        Ok(found)
+    /// The last verification, as it is on record.
+    fn last(&self, view: &View<'_>, reader: &Reader) -> Result<Option<Checked>, Wrong> {
+        let own = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = Some(Reading::Verification as u8);
+        let recorded = match view.index.latest(LeafKind::LogRead, status, None) {
+            Some(mark) => reader.leaf(mark.position)?.map(|leaf| Checked {
+                at_ms: leaf.end_ms,
+                entries: leaf.released,
+                findings: leaf.withheld,
+            }),
+            None => None,
+        };
+        Ok(own.into_iter().chain(recorded).max_by_key(|checked| checked.at_ms))
     }
 
     /// Begins, unless it is under way.
@@ -122,8 +120,8 @@ impl Integrity {
         (leaf.released, leaf.withheld) = (entries, findings);
         let at_ms = desk.clock.now_ms();
         if desk.log.note_blocking(leaf).is_ok() {
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some(Some(Checked { at_ms, entries, findings }));
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Checked { at_ms, entries, findings });
         }
     }
 
@@ -152,7 +150,7 @@ impl Integrity {
         Ok(State {
             size: own.size,
             root: hex::encode(own.root),
-            checked: self.last(&reader)?,
+            checked: self.last(view, &reader)?,
             running: self.running.load(SeqCst),
             copy,
         })

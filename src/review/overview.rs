@@ -20,7 +20,7 @@ use super::{
 use crate::{
     answers::{
         Fields,
-        index::{By, Filter, Sum},
+        index::{By, Filter, Key, Sum},
     },
     clock::local_minute,
     standing::{Decision, NoticeState},
@@ -84,17 +84,17 @@ struct Supplier {
 }
 
 impl Totals {
-    fn of(sums: &[Sum]) -> Self {
+    fn of(sums: &BTreeMap<Key, Sum>) -> Self {
         let mut totals = Self::default();
         let mut stayed = BTreeSet::new();
-        for sum in sums {
+        for sum in sums.values() {
             totals.deliveries += sum.deliveries();
             totals.failed += sum.failed;
             totals.refused += sum.refused;
-            totals.persons += sum.persons();
             for fields in [Fields::Leerling, Fields::Leerkracht, Fields::Results] {
-                let (_, withheld) = sum.masks(fields);
-                stayed.extend(fields.fields(withheld).map(|field| field.id.index()));
+                let Some(about) = sum.about(fields) else { continue };
+                totals.persons += about.rows;
+                stayed.extend(fields.fields(about.withheld).map(|field| field.id.index()));
             }
         }
         totals.withheld_fields = stayed.len();
@@ -107,23 +107,23 @@ pub(super) fn overview(view: &View<'_>) -> Result<Overview, Wrong> {
     view.demand(Permission::Read)?;
     let schools = view.scope(&Pairs::default())?;
     let today = view.today();
-    let over = |days| Filter { schools: schools.clone(), days, ..Filter::default() };
-    let day = view.index.sums(&over(today..=today), By::All)?;
-    let month = view.index.sums(&over(today.first_of_month()..=today), By::All)?;
+    let over = |days| Filter { schools: schools.clone(), days: Some(days), ..Filter::default() };
+    let day = view.index.sums(&over(today..=today), By::Whole)?;
+    let month = view.index.sums(&over(today.first_of_month()..=today), By::Whole)?;
     let from = today.saturating_sub(Span::new().days(CHART_DAYS - 1));
     let last = over(from..=today);
     let mut suppliers = Vec::new();
     let mut places = BTreeMap::new();
-    for sum in view.index.sums(&last, By::Recipient)? {
-        let Some(code) = sum.recipient() else { continue };
+    for (key, sum) in view.index.sums(&last, By::Recipient)? {
+        let Some(code) = key.recipient else { continue };
         let party = view.party(&code);
         let (released, present) = share(&sum);
         places.insert(code, suppliers.len());
         suppliers.push(Supplier { id: party.id.clone(), name: party.shown().to_owned(), released, present });
     }
     let mut per_day = BTreeMap::new();
-    for sum in view.index.sums(&last, By::RecipientDay)? {
-        if let (Some(day), Some(code)) = (sum.day(), sum.recipient())
+    for (key, sum) in view.index.sums(&last, By::RecipientDay)? {
+        if let (Some(day), Some(code)) = (key.day, key.recipient)
             && let Some(&place) = places.get(&code)
         {
             *per_day.entry((day, place)).or_default() += sum.deliveries();
@@ -145,9 +145,9 @@ pub(super) fn overview(view: &View<'_>) -> Result<Overview, Wrong> {
 fn share(sum: &Sum) -> (usize, usize) {
     let mut found = (BTreeSet::new(), BTreeSet::new());
     for fields in [Fields::Leerling, Fields::Leerkracht] {
-        let (released, withheld) = sum.masks(fields);
-        found.0.extend(fields.fields(released).map(|field| field.id.index()));
-        found.1.extend(fields.fields(released | withheld).map(|field| field.id.index()));
+        let Some(about) = sum.about(fields) else { continue };
+        found.0.extend(fields.fields(about.released).map(|field| field.id.index()));
+        found.1.extend(fields.fields(about.released | about.withheld).map(|field| field.id.index()));
     }
     (found.0.len(), found.1.len())
 }

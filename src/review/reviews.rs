@@ -3,7 +3,7 @@
 //! The seed is the root of the tree over every leaf that was recorded before the month ended. A month has one such root,
 //! and it is there as soon as the month is over: nobody can draw again until a sample pleases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Span, civil::Date};
 use maud::{Markup, html};
@@ -64,14 +64,14 @@ fn first_shown(today: Date) -> Date {
 /// Deliveries by school and month.
 fn deliveries(
     view: &View<'_>,
-    schools: Option<Vec<String>>,
+    schools: Option<BTreeSet<[u8; 4]>>,
 ) -> Result<BTreeMap<([u8; 4], Date), u64>, Wrong> {
     let today = view.today();
-    let filter = Filter { schools, days: first_shown(today)..=today, ..Filter::default() };
+    let filter = Filter { schools, days: Some(first_shown(today)..=today), ..Filter::default() };
     let sums = view.index.sums(&filter, By::SchoolMonth)?;
-    let counted = sums.iter().filter_map(|sum| {
+    let counted = sums.iter().filter_map(|(key, sum)| {
         let all = sum.deliveries() + sum.refused;
-        Some(((sum.school()?, sum.day()?), all))
+        Some(((key.school?, key.day?), all))
     });
     Ok(counted.collect())
 }
@@ -211,9 +211,10 @@ pub(super) fn sample(view: &View<'_>, brin: &str, month: &str) -> Result<Sample,
     let reader = view.reader()?;
     let size = reader.size_before(day_start_ms(end))?;
     let root = reader.root_at(size)?;
-    let filter = Filter { schools: Some(vec![school.brin.clone()]), days: first..=last, ..Filter::default() };
-    let (entries, deliveries) = view.index.sample(&filter, &root, SAMPLE)?;
-    // What began in the month and was put on record after it is in the tree of the next.
+    let code = school.brin.as_bytes().try_into().map_err(|_| Wrong::NotFound)?;
+    let filter = Filter { days: Some(first..=last), ..Filter::of_school(code) };
+    let entries = view.index.sample(&filter, &root, SAMPLE)?;
+    let deliveries = view.index.count(&filter)?;
     Ok(Sample {
         school: school.brin.clone(),
         month: month.to_owned(),

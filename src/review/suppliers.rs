@@ -23,11 +23,12 @@ use super::{
 use crate::{
     answers::{
         Fields, Reading,
-        index::{By, Filter, Sum},
+        index::{By, Filter, Key, Sum},
     },
     catalogue::{Field, Person, catalogue},
     clock::local_minute,
     config::Recipient,
+    disclosure::Leaf,
     policy::agreement::Agreement,
     register::{Entry, Validity},
     report::{self, Head, words},
@@ -60,12 +61,13 @@ pub(super) fn listed<'a>(view: &View<'a>) -> Result<Vec<Listed<'a>>, Wrong> {
     view.demand(Permission::Read)?;
     let filter = Filter {
         schools: view.scope(&Pairs::default())?,
-        days: view.today().saturating_sub(Span::new().days(364))..=view.today(),
+        days: Some(view.today().saturating_sub(Span::new().days(364))..=view.today()),
         ..Filter::default()
     };
     let sums = view.index.sums(&filter, By::Recipient)?;
     let listed = own(view)?.into_iter().map(|supplier| {
-        let sum = sums.iter().find(|sum| sum.is_of(&supplier.id));
+        let key = Key { recipient: Some(Leaf::recipient_code(&supplier.id)), ..Key::default() };
+        let sum = sums.get(&key);
         let agreements = view.agreements().filter(|agreement| agreement.recipient == supplier.id);
         let current = agreements.filter(|one| one.until >= view.today());
         let products: BTreeSet<&str> = current.map(|one| one.product.as_str()).collect();
@@ -75,7 +77,7 @@ pub(super) fn listed<'a>(view: &View<'a>) -> Result<Vec<Listed<'a>>, Wrong> {
             products: products.into_iter().collect(),
             deliveries: sum.map_or(0, Sum::deliveries),
             refused: sum.map_or(0, |sum| sum.refused),
-            last_ms: sum.and_then(|sum| sum.last_ms),
+            last_ms: sum.map(|sum| sum.last_ms),
         }
     });
     Ok(listed.collect())
@@ -170,8 +172,8 @@ pub(super) fn look_up<'a>(view: &View<'a>, id: &str, query: &Pairs) -> Result<Fo
     let days = days(query, view.today(), 365)?;
     let filter = Filter {
         schools: view.scope(query)?,
-        days: days.clone(),
-        recipient: Some(supplier.id.clone()),
+        days: Some(days.clone()),
+        recipient: Some(Leaf::recipient_code(&supplier.id)),
         ..Filter::default()
     };
     let mut agreements = Vec::new();
@@ -350,10 +352,12 @@ fn uses<'e>(
             }
         }
     }
-    for sum in view.index.sums(filter, By::Recipient)? {
+    for sum in view.index.sums(filter, By::Whole)?.values() {
         for fields in [Fields::Leerling, Fields::Leerkracht, Fields::Results] {
+            let Some(about) = sum.about(fields) else { continue };
             for bit in 0..u64::BITS {
-                let (sent, withheld) = sum.times(fields, bit);
+                let at = bit as usize;
+                let (sent, withheld) = (about.released_in[at], about.withheld_in[at]);
                 let Some(field) = fields.field(bit).filter(|_| sent + withheld > 0) else { continue };
                 let own = uses.entry(field.id.index()).or_insert_with(|| blank(field));
                 own.sent += sent;
@@ -367,13 +371,14 @@ fn uses<'e>(
 /// Deliveries, broken off, refused and persons, by month.
 fn months(view: &View<'_>, filter: &Filter) -> Result<BTreeMap<String, Volume>, Wrong> {
     let mut months: BTreeMap<String, Volume> = BTreeMap::new();
-    for sum in view.index.sums(filter, By::Day)? {
-        let Some(day) = sum.day() else { continue };
+    for (key, sum) in view.index.sums(filter, By::Day)? {
+        let Some(day) = key.day else { continue };
         let own = months.entry(month_of(day)).or_default();
         own.deliveries += sum.deliveries();
         own.failed += sum.failed;
         own.refused += sum.refused;
-        own.persons += sum.persons();
+        let rows = |fields| sum.about(fields).map_or(0, |about| about.rows);
+        own.persons += rows(Fields::Leerling) + rows(Fields::Leerkracht) + rows(Fields::Results);
     }
     Ok(months)
 }
@@ -406,7 +411,11 @@ pub(super) fn pdf(view: &View<'_>, id: &str, query: &Pairs) -> Result<Answer, Wr
     let scope = view.scope(query)?;
     let reference = view.read(Reading::Received, query.get("school"), Some(id), 0)?;
     let mut received = view.answers()?.received(&supplier.id, &days)?;
-    received.schools.retain(|school| scope.as_ref().is_none_or(|own| own.contains(&school.school.brin)));
+    received.schools.retain(|school| {
+        scope.as_ref().is_none_or(|own| {
+            school.school.brin.as_bytes().first_chunk().is_some_and(|code| own.contains(code))
+        })
+    });
     let head = Head { reference: Some(reference), days: Some(days), made: view.today() };
     Answer::pdf("leverancier.pdf", report::pdf(&head, &report::lists::received(&received)))
 }

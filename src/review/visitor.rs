@@ -1,6 +1,6 @@
 //! Who is looking, and what they may see: what every page is made from and nothing beyond.
 
-use std::{io, ops::RangeInclusive, sync::Arc};
+use std::{collections::BTreeSet, io, ops::RangeInclusive, sync::Arc};
 
 use jiff::{Span, civil::Date};
 use ring::digest;
@@ -139,11 +139,11 @@ impl<'a> View<'a> {
 
     /// The schools that a query is about: the one it names, or all the visitor sees. None: all there are, also those
     /// that are no longer configured.
-    pub(super) fn scope(&self, query: &Pairs) -> Result<Option<Vec<String>>, Wrong> {
+    pub(super) fn scope(&self, query: &Pairs) -> Result<Option<BTreeSet<[u8; 4]>>, Wrong> {
         match query.get("school") {
-            Some(brin) => Ok(Some(vec![self.school(brin)?.brin.clone()])),
+            Some(brin) => Ok(Some(codes([&self.school(brin)?.brin]))),
             None if self.visitor.schools.is_empty() => Ok(None),
-            None => Ok(Some(self.visitor.schools.clone())),
+            None => Ok(Some(codes(&self.visitor.schools))),
         }
     }
 
@@ -164,7 +164,7 @@ impl<'a> View<'a> {
 
     /// The agreement of a delivery.
     pub(super) fn under(&self, entry: &Entry) -> Under {
-        Under::of(self.config, &entry.agreement, &entry.activity, entry.version)
+        Under::of(self.config, &entry.agreement, &entry.activity, entry.activity_version)
     }
 
     /// The file of an agreement, or of the newest of the same id.
@@ -179,7 +179,7 @@ impl<'a> View<'a> {
 
     /// The log, as it is now.
     pub(super) fn answers(&self) -> Result<Answers<'a>, Wrong> {
-        Ok(Answers::open(self.config)?)
+        Ok(Answers::open(self.config)?.with_index(self.index))
     }
 
     pub(super) fn reader(&self) -> Result<Reader, Wrong> {
@@ -222,6 +222,11 @@ impl<'a> View<'a> {
     pub(super) fn names(&self) -> Names {
         Names(self.accounts.roll().ok())
     }
+}
+
+/// BRINs, as the log has them.
+fn codes<'b>(brins: impl IntoIterator<Item = &'b String>) -> BTreeSet<[u8; 4]> {
+    brins.into_iter().filter_map(|brin| brin.as_bytes().try_into().ok()).collect()
 }
 
 /// Names of accounts, removed ones too.

@@ -1,199 +1,198 @@
-//! Sums over deliveries.
+//! Totals.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+};
 
 use jiff::civil::Date;
 
-use super::{Entry, How};
+use super::{DeliveryIndex, Ending, Filter, entry::Raw};
 use crate::{
     answers::{Fields, parties::bits_of},
-    clock::day_of,
-    disclosure::Leaf,
+    clock::{day_of, day_start_ms},
+    policy::rules::{Reason, Rule},
 };
 
-/// What there is one sum for.
+/// What is summed apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
-    /// All together.
-    All,
     /// Each day.
     Day,
     /// Each recipient.
     Recipient,
-    /// Each recipient and day.
+    /// Each recipient on each day.
     RecipientDay,
-    /// Each school and month, without fields: there can be many.
+    /// Each school.
+    School,
+    /// Each school in each month, without fields: there can be many of them.
     SchoolMonth,
+    /// Nothing: one total.
+    Whole,
 }
 
-/// A key: day, recipient and school. Of it, what sums are not made by is nothing.
-type Key = (Option<Date>, Option<[u8; 12]>, Option<[u8; 4]>);
+/// What a total is of; parts that are not summed apart are none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// See [`Leaf::recipient_code`](crate::disclosure::Leaf::recipient_code).
+    pub recipient: Option<[u8; 12]>,
+    /// BRIN.
+    pub school: Option<[u8; 4]>,
+    /// The day on which the deliveries began to be recorded; of months the first.
+    pub day: Option<Date>,
+}
 
-/// Bits that fields can have, three kinds of them.
-const BITS: usize = 3 * 64;
-
-/// The sum of some deliveries.
-#[derive(Debug, Clone)]
+/// A total.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sum {
-    key: Key,
-    /// Handed over whole.
+    /// Deliveries that were handed over whole.
     pub sent: u64,
-    /// Broken off.
+    /// Deliveries that were broken off.
     pub failed: u64,
-    /// Nobody knows.
+    /// Deliveries of which nobody knows how they ended.
     pub unknown: u64,
-    /// Not ended yet.
+    /// Deliveries that have not ended.
     pub open: u64,
-    /// Refused; nothing left.
+    /// Refusals.
     pub refused: u64,
-    /// Pupils, counted in each delivery.
-    pub pupils: u64,
-    /// Teachers, counted in each delivery.
-    pub staff: u64,
-    /// The first, ms since 1970.
-    pub first_ms: Option<u64>,
-    /// The last, ms since 1970.
-    pub last_ms: Option<u64>,
-    /// Deliveries in which a field left, and in which it stayed, by kind and bit.
-    times: Box<[(u64, u64)]>,
+    /// Of these, for each reason by its number.
+    reasons: [u64; REASONS],
+    /// Deliveries and refusals that break a rule.
+    broken: [u64; Rule::ALL.len()],
+    /// By what the bits of masks mean; boxed, as few totals have results or teachers.
+    fields: [Option<Box<FieldSum>>; 3],
+    /// When the first of them was recorded, ms since 1970.
+    pub first_ms: u64,
+    /// When the last of them was recorded, ms since 1970.
+    pub last_ms: u64,
+}
+
+/// More than there are numbers of reasons.
+const REASONS: usize = 32;
+
+/// What deliveries hold of one kind of persons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldSum {
+    /// Deliveries that hold any of them.
+    pub deliveries: u64,
+    /// Rows: a person counts once for each.
+    pub rows: u64,
+    /// Union of what left.
+    pub released: u64,
+    /// Union of what was present and stayed.
+    pub withheld: u64,
+    /// For each bit, of how many deliveries it left.
+    pub released_in: [u64; 64],
+    /// For each bit, in how many deliveries it was present and stayed.
+    pub withheld_in: [u64; 64],
 }
 
 impl Sum {
-    fn new(key: Key, bits: usize) -> Self {
-        Self {
-            key,
-            sent: 0,
-            failed: 0,
-            unknown: 0,
-            open: 0,
-            refused: 0,
-            pupils: 0,
-            staff: 0,
-            first_ms: None,
-            last_ms: None,
-            times: vec![(0, 0); bits].into(),
-        }
-    }
-
-    /// The day it is of, where sums were made by day; where they were made by month, its first.
-    pub fn day(&self) -> Option<Date> {
-        self.key.0
-    }
-
-    /// The recipient it is of, where sums were made by recipient.
-    pub fn recipient(&self) -> Option<[u8; 12]> {
-        self.key.1
-    }
-
-    /// Whether it is of a recipient, by its id.
-    pub fn is_of(&self, recipient: &str) -> bool {
-        self.key.1 == Some(Leaf::recipient_code(recipient))
-    }
-
-    /// The school it is of, where sums were made by school.
-    pub fn school(&self) -> Option<[u8; 4]> {
-        self.key.2
-    }
-
-    /// Deliveries of which something left or may have.
+    /// Deliveries, ended or not; refusals are none.
     pub fn deliveries(&self) -> u64 {
         self.sent + self.failed + self.unknown + self.open
     }
 
-    /// Persons, counted in each delivery.
-    pub fn persons(&self) -> u64 {
-        self.pupils + self.staff
+    /// Refusals for a reason.
+    pub fn refused_for(&self, reason: Reason) -> u64 {
+        self.reasons[reason as usize]
     }
 
-    /// Deliveries in which a field left, and in which it was present and stayed.
-    pub fn times(&self, fields: Fields, bit: u32) -> (u64, u64) {
-        self.times.get(offset(fields) + bit as usize).copied().unwrap_or_default()
+    /// Deliveries and refusals that break a rule.
+    pub fn breaking(&self, rule: Rule) -> u64 {
+        self.broken[rule as usize]
     }
 
-    /// Fields that left in any of them, and that stayed in any.
-    pub fn masks(&self, fields: Fields) -> (u64, u64) {
-        let own = self.times.get(offset(fields)..offset(fields) + 64).unwrap_or_default();
-        own.iter().enumerate().fold((0, 0), |(released, withheld), (bit, times)| {
-            (released | u64::from(times.0 > 0) << bit, withheld | u64::from(times.1 > 0) << bit)
-        })
+    /// What left and stayed of one kind of persons, where there are any.
+    pub fn about(&self, fields: Fields) -> Option<&FieldSum> {
+        self.fields[fields as usize].as_deref()
     }
 
-    fn add(&mut self, entry: &Entry) {
-        match entry.how {
-            How::Failed => self.failed += 1,
-            How::Open => self.open += 1,
-            How::Refused => self.refused += 1,
-            How::Sent => self.sent += 1,
-            How::Unknown => self.unknown += 1,
+    fn add(&mut self, entry: Raw<'_>) {
+        let ended = entry.ended();
+        for (ending, count) in [
+            (Ending::Failed, &mut self.failed),
+            (Ending::Open, &mut self.open),
+            (Ending::Refused, &mut self.refused),
+            (Ending::Sent, &mut self.sent),
+            (Ending::Unknown, &mut self.unknown),
+        ] {
+            *count += u64::from(ended == ending as u8);
         }
-        self.pupils += u64::from(entry.pupils);
-        self.staff += u64::from(entry.staff);
-        if entry.how != How::Refused {
-            self.first_ms = Some(self.first_ms.map_or(entry.start_ms, |first| first.min(entry.start_ms)));
-            self.last_ms = Some(self.last_ms.map_or(entry.start_ms, |last| last.max(entry.start_ms)));
-        }
-        if self.times.is_empty() {
-            return;
-        }
-        for fields in [Fields::Leerkracht, Fields::Leerling, Fields::Results] {
-            let (released, withheld) = entry.masks(fields);
-            bits_of(released).for_each(|bit| self.times[offset(fields) + bit as usize].0 += 1);
-            bits_of(withheld).for_each(|bit| self.times[offset(fields) + bit as usize].1 += 1);
-        }
-    }
-}
-
-fn offset(fields: Fields) -> usize {
-    match fields {
-        Fields::Leerkracht => 0,
-        Fields::Leerling => 64,
-        Fields::Results => 128,
-    }
-}
-
-/// Sums under construction.
-pub(super) struct Sums {
-    by: By,
-    /// The day of the last entry, with the instants it is between.
-    day: Option<(std::ops::Range<u64>, Date)>,
-    sums: BTreeMap<Key, Sum>,
-}
-
-impl Sums {
-    pub(super) fn new(by: By) -> Self {
-        Self { by, day: None, sums: BTreeMap::new() }
-    }
-
-    pub(super) fn add(&mut self, entry: &Entry) {
-        let mut key: Key = (None, None, None);
-        if matches!(self.by, By::Day | By::RecipientDay) {
-            key.0 = Some(self.day_of(entry.start_ms));
-        }
-        if matches!(self.by, By::Recipient | By::RecipientDay) {
-            key.1 = Some(entry.recipient);
-        }
-        let mut bits = BITS;
-        if self.by == By::SchoolMonth {
-            key = (Some(self.day_of(entry.start_ms).first_of_month()), None, Some(entry.brin()));
-            bits = 0;
-        }
-        self.sums.entry(key).or_insert_with(|| Sum::new(key, bits)).add(entry);
-    }
-
-    /// The day of an instant; most are of the same as the one before, and a calendar is slow to ask.
-    fn day_of(&mut self, ms: u64) -> Date {
-        if let Some((range, day)) = &self.day
-            && range.contains(&ms)
+        if ended == Ending::Refused as u8
+            && let Some(count) = self.reasons.get_mut(usize::from(entry.reason()))
         {
-            return *day;
+            *count += 1;
         }
-        let day = day_of(ms);
-        let end = day.tomorrow().map_or(u64::MAX, crate::clock::day_start_ms);
-        self.day = Some((crate::clock::day_start_ms(day)..end, day));
-        day
+        for rule in Rule::ALL {
+            self.broken[rule as usize] += u64::from(entry.breaks(rule));
+        }
+        if self.first_ms == 0 {
+            self.first_ms = entry.recorded_ms();
+        }
+        self.last_ms = entry.recorded_ms();
     }
 
-    pub(super) fn finish(self) -> Vec<Sum> {
-        self.sums.into_values().collect()
+    fn add_fields(&mut self, entry: Raw<'_>) {
+        for fields in [Fields::Leerkracht, Fields::Leerling, Fields::Results] {
+            let persons = entry.persons(fields);
+            if persons.rows == 0 {
+                continue;
+            }
+            let sum = self.fields[fields as usize].get_or_insert_default();
+            sum.deliveries += 1;
+            sum.rows += u64::from(persons.rows);
+            sum.released |= persons.released;
+            sum.withheld |= persons.withheld;
+            bits_of(persons.released).for_each(|bit| sum.released_in[bit as usize] += 1);
+            bits_of(persons.withheld).for_each(|bit| sum.withheld_in[bit as usize] += 1);
+        }
+    }
+}
+
+impl Default for FieldSum {
+    fn default() -> Self {
+        Self { deliveries: 0, rows: 0, released: 0, withheld: 0, released_in: [0; 64], withheld_in: [0; 64] }
+    }
+}
+
+impl DeliveryIndex {
+    /// Totals of what a filter takes, in one pass over its days. Memory is that of the totals.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn sums(&self, filter: &Filter, by: By) -> io::Result<BTreeMap<Key, Sum>> {
+        let mut places: HashMap<Key, usize> = HashMap::new();
+        let mut sums: Vec<(Key, Sum)> = Vec::new();
+        // Days come in order, so each is looked up in the calendar once.
+        let (mut day, mut until) = (Date::MIN, 0);
+        self.each(filter, &mut |entry| {
+            let recorded = entry.recorded_ms();
+            if recorded >= until {
+                day = day_of(recorded);
+                until = day.tomorrow().map_or(u64::MAX, day_start_ms);
+            }
+            let mut key = Key::default();
+            match by {
+                By::Day => key.day = Some(day),
+                By::Recipient => key.recipient = Some(entry.recipient()),
+                By::RecipientDay => (key.recipient, key.day) = (Some(entry.recipient()), Some(day)),
+                By::School => key.school = Some(entry.brin()),
+                By::SchoolMonth => {
+                    (key.school, key.day) = (Some(entry.brin()), Some(day.first_of_month()));
+                }
+                By::Whole => {}
+            }
+            let place = *places.entry(key).or_insert_with(|| {
+                sums.push((key, Sum::default()));
+                sums.len() - 1
+            });
+            sums[place].1.add(entry);
+            if by != By::SchoolMonth {
+                sums[place].1.add_fields(entry);
+            }
+        })?;
+        Ok(sums.into_iter().collect())
     }
 }
