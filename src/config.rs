@@ -36,6 +36,8 @@ pub struct Config {
     pub keys_directory: PathBuf,
     /// The keys.
     pub keys: KeyRing,
+    /// Folder of the agreements.
+    pub agreements_directory: PathBuf,
     /// The agreements.
     pub agreements: Agreements,
     /// Where suppliers connect.
@@ -378,6 +380,7 @@ mod tests {
             data: PathBuf::new(),
             keys_directory: PathBuf::new(),
             keys: KeyRing::default(),
+            agreements_directory: PathBuf::new(),
             agreements: Agreements::default(),
             gateway: None,
             review: None,

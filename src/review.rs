@@ -9,6 +9,7 @@
 //! nothing of a person except the one that was asked about that person.
 
 pub mod account;
+mod agreements;
 mod api;
 pub mod app;
 mod breach;

@@ -249,7 +249,9 @@ async fn review(
     let account = Accounts::new(own.accounts.clone())
         .change(|roll| roll.add(ACCOUNT, Role::Fg, Vec::new(), factors).map(|account| account.id));
     let account = account.map_err(accounts)?;
-    let made = Review::for_demonstration(own, Arc::clone(gateway), desk);
+    // Nothing of the demonstration changes while it runs.
+    let reload = Box::new(|| false);
+    let made = Review::for_demonstration(own, Arc::clone(gateway), desk, reload);
     let (app, once) = made.map_err(|error| Trouble(error.to_string()))?;
     let token = once.token(account).map_err(accounts)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;

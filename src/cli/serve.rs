@@ -115,7 +115,7 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         Arc::clone(clock),
         parts.shutdown.clone(),
     ));
-    let served = runtime.block_on(parts.serve(&gateway, file, clock));
+    let served = runtime.block_on(Arc::new(parts).serve(&gateway, file, clock));
     // Exchanges that were cut leave their threads behind; they end when their channels do.
     runtime.shutdown_timeout(CUT);
     drop(gateway);
@@ -221,7 +221,7 @@ impl Parts {
     }
 
     async fn serve(
-        self,
+        self: Arc<Self>,
         gateway: &Arc<Gateway>,
         file: &ConfigFile,
         clock: &Arc<dyn Clock>,
@@ -254,7 +254,7 @@ impl Parts {
                 )))
             }
         };
-        let review = self.review(gateway, settings, clock)?;
+        let review = self.review(gateway, settings, file, clock)?;
         let listener = bind(listen)?;
         println!("gateway on https://{}/uwlr", listener.local_addr()?);
         let exchange = tokio::spawn(serve(
@@ -291,16 +291,22 @@ impl Parts {
 
     /// The review app, where the configuration has one.
     fn review(
-        &self,
+        self: &Arc<Self>,
         gateway: &Arc<Gateway>,
         settings: Settings,
+        file: &ConfigFile,
         clock: &Arc<dyn Clock>,
     ) -> io::Result<Option<(Arc<Review>, JoinHandle<()>)>> {
         let state = gateway.state();
         let Some((own, tls)) = state.config().review.as_ref().zip(self.review_tls.clone()) else {
             return Ok(None);
         };
-        let app = Review::new(own, Arc::clone(gateway), self.desk(clock)).map_err(io::Error::other)?;
+        let (parts, in_force, file) =
+            (Arc::clone(self), Arc::clone(gateway), ConfigFile::at(file.config.clone()));
+        let at = Arc::clone(clock);
+        let reload = Box::new(move || parts.reload(&in_force, &file, &at));
+        let app =
+            Review::new(own, Arc::clone(gateway), self.desk(clock), reload).map_err(io::Error::other)?;
         let app = Arc::new(app);
         let first = Arc::clone(&app);
         tokio::task::spawn_blocking(move || {
@@ -314,6 +320,39 @@ impl Parts {
         let served =
             tokio::spawn(serve(listener, Some(tls), settings, Arc::new(Arc::clone(&app)), metrics, shutdown));
         Ok(Some((app, served)))
+    }
+
+    /// Takes the configuration as it is now into force, unless it is not in order; says whether it was.
+    fn reload(&self, gateway: &Gateway, file: &ConfigFile, clock: &Arc<dyn Clock>) -> bool {
+        let config = match Config::load(&file.config, clock.as_ref()) {
+            Ok(config) => config,
+            Err(problems) => {
+                gateway.reload_failed();
+                report(&problems);
+                tracing::error!(
+                    problems = problems.len(),
+                    "the configuration in force stays: the new one is not in order"
+                );
+                return false;
+            }
+        };
+        if let Some(gateway) = &config.gateway {
+            self.tls.store(Arc::clone(&gateway.tls));
+        }
+        if let (Some(own), Some(tls)) = (&config.review, &self.review_tls) {
+            tls.store(Arc::clone(&own.tls));
+        }
+        let unchanged = self.started.differs(&config);
+        let (clerk, keys) = (self.desk(clock), config.keys.in_force());
+        let agreements = config.agreements.all().to_vec();
+        tokio::task::spawn_blocking(move || put_on_record(&clerk, keys, &agreements));
+        gateway.reload(config);
+        if !unchanged.is_empty() {
+            let settings = unchanged.join(", ");
+            tracing::warn!(settings, "changes that need a restart have no effect yet");
+        }
+        tracing::info!("configuration reloaded");
+        true
     }
 
     /// Returns on SIGTERM or SIGINT; reloads on SIGHUP.
@@ -341,31 +380,7 @@ impl Parts {
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
                 _ = signals.hangup.recv() => {
-                    match Config::load(&file.config, clock.as_ref()) {
-                        Ok(config) => {
-                            if let Some(gateway) = &config.gateway {
-                                self.tls.store(Arc::clone(&gateway.tls));
-                            }
-                            if let (Some(own), Some(tls)) = (&config.review, &self.review_tls) {
-                                tls.store(Arc::clone(&own.tls));
-                            }
-                            let unchanged = self.started.differs(&config);
-                            let (clerk, keys) = (self.desk(clock), config.keys.in_force());
-                            let agreements = config.agreements.all().to_vec();
-                            tokio::task::spawn_blocking(move || put_on_record(&clerk, keys, &agreements));
-                            gateway.reload(config);
-                            if !unchanged.is_empty() {
-                                let settings = unchanged.join(", ");
-                                tracing::warn!(settings, "changes that need a restart have no effect yet");
-                            }
-                            tracing::info!("configuration reloaded");
-                        }
-                        Err(problems) => {
-                            gateway.reload_failed();
-                            report(&problems);
-                            tracing::error!(problems = problems.len(), "the configuration in force stays: the new one is not in order");
-                        }
-                    }
+                    self.reload(gateway, file, clock);
                 }
             }
         }

@@ -373,7 +373,8 @@ impl Check<'_> {
         self.folder(&agreements, 0o002, 0);
         let keys = self.keep(KeyRing::load(&keys_directory, &brins));
         self.file(self.file);
-        let agreements = self.keep(Agreements::load(&agreements, &brins, &ids));
+        let agreements_directory = agreements;
+        let agreements = self.keep(Agreements::load(&agreements_directory, &brins, &ids));
         for agreement in agreements.iter().flat_map(Agreements::all) {
             self.file(&agreement.file);
         }
@@ -389,6 +390,7 @@ impl Check<'_> {
             data,
             keys_directory,
             keys: keys?,
+            agreements_directory,
             agreements: agreements?,
             gateway: gateway?,
             review: review?,

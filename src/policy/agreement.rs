@@ -235,6 +235,12 @@ impl Agreements {
         Self { all, between }
     }
 
+    /// What keeps an agreement from being added to these, or from taking the place of one of them.
+    pub fn against(&self, new: &Agreement, replaced: Option<&Path>) -> Vec<Problem> {
+        let others = self.all.iter().filter(|other| Some(other.file.as_path()) != replaced);
+        others.filter_map(|other| contradiction(new, other)).collect()
+    }
+
     /// The agreement that applies on a day.
     ///
     /// # Errors

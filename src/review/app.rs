@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     account::{AccountError, Accounts, Language, Passphrase, Permission},
-    api, breach, decisions, disclosures,
+    agreements, api, breach, decisions, disclosures,
     http::{Answer, Content, LANGUAGE, Pairs, Request, SESSION, whole},
     integrity::Integrity,
     kept::Kept,
@@ -48,9 +48,13 @@ const DOWNLOAD: (Duration, Duration) = (Duration::from_secs(30), Duration::from_
 /// Where the configuration in force is found: it may be another after a reload.
 pub type InForce = Arc<Gateway>;
 
+/// Takes the configuration as it is on disk into force, and says whether it was in order.
+pub type Reload = Box<dyn Fn() -> bool + Send + Sync>;
+
 /// The review app.
 pub struct Review {
     in_force: InForce,
+    reload: Reload,
     desk: Arc<Desk>,
     index: DeliveryIndex,
     accounts: Arc<Accounts>,
@@ -79,11 +83,16 @@ impl Review {
     /// # Errors
     ///
     /// [`ReviewUnavailable`].
-    pub fn new(settings: &Settings, in_force: InForce, desk: Desk) -> Result<Self, ReviewUnavailable> {
+    pub fn new(
+        settings: &Settings,
+        in_force: InForce,
+        desk: Desk,
+        reload: Reload,
+    ) -> Result<Self, ReviewUnavailable> {
         let accounts = Arc::new(Accounts::new(settings.accounts.clone()));
         let sessions =
             Sessions::new(Arc::clone(&accounts), SessionLimits::from(settings), Arc::clone(&desk.clock));
-        Self::with(accounts, sessions, in_force, desk)
+        Self::with(accounts, sessions, in_force, desk, reload)
     }
 
     /// The same for `sluis demo`, which logs somebody in once without passphrase or code.
@@ -95,12 +104,13 @@ impl Review {
         settings: &Settings,
         in_force: InForce,
         desk: Desk,
+        reload: Reload,
     ) -> Result<(Self, OneTime), ReviewUnavailable> {
         let accounts = Arc::new(Accounts::new(settings.accounts.clone()));
         let limits = SessionLimits::from(settings);
         let (sessions, once) =
             Sessions::for_demonstration(Arc::clone(&accounts), limits, Arc::clone(&desk.clock));
-        Ok((Self::with(accounts, sessions, in_force, desk)?, once))
+        Ok((Self::with(accounts, sessions, in_force, desk, reload)?, once))
     }
 
     fn with(
@@ -108,10 +118,12 @@ impl Review {
         sessions: Sessions,
         in_force: InForce,
         desk: Desk,
+        reload: Reload,
     ) -> Result<Self, ReviewUnavailable> {
         let logins = Logins::new(Arc::clone(&accounts), desk.log.clone(), Arc::clone(&desk.clock))?;
         Ok(Self {
             in_force,
+            reload,
             index: DeliveryIndex::new(&desk.data)?,
             kept: Kept::new(Arc::clone(&desk.clock)),
             desk: Arc::new(desk),
@@ -265,6 +277,9 @@ impl Review {
                 reviews::looked(&view, brin)?;
                 shown(Room::Review, t.review, reviews::show_sample(&view, &sample, None)?)
             }
+            ["overeenkomst"] => {
+                shown(Room::Suppliers, t.agreement_enter, agreements::form(&view, query.get("van"))?)
+            }
             ["besluiten"] => shown(Room::Decisions, t.decisions, decisions::show(&view, None)?),
             _ => Err(Wrong::NotFound),
         }
@@ -324,6 +339,13 @@ impl Review {
             }
             ["controle", brin, month] => {
                 shown(Room::Review, path, t.review, reviews::attest(&view, brin, month, &form)?)
+            }
+            ["overeenkomst"] => {
+                shown(Room::Suppliers, "/overeenkomst", t.agreement_enter, agreements::check(&view, &form)?)
+            }
+            ["overeenkomst", "vastleggen"] => {
+                let main = agreements::enter(&view, &form, &self.reload)?;
+                shown(Room::Suppliers, "/overeenkomst", t.agreement_enter, main)
             }
             ["nagaan"] => {
                 view.demand(Permission::Read)?;

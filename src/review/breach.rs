@@ -113,15 +113,11 @@ fn show(view: &View<'_>, breach: &Breach) -> Result<Markup, Wrong> {
             @if leak.is_some() { (button("/datalek/csv", t.affected_csv)) }
         }
         p.sluis-hint { (t.reference) ": " span.sluis-code { (breach.reference) } ". " (t.dutch_report) }
-        section.sluis-report lang="nl" {
-            h2 { (part.heading) }
-            (report::fragment(&part, 3))
-        }
+        div.sluis-report lang="nl" { (report::fragment(&part, 2)) }
         @if let Some(leak) = &leak {
             @let part = lists::leak(leak);
             section.sluis-report lang="nl" {
-                h2 { (part.heading) }
-                (report::fragment(&part, 3))
+                (report::fragment(&part, 2))
             }
         }
     })

@@ -145,10 +145,7 @@ pub(super) fn show(
             a.sluis-button.sluis-button--second href="#rechten" { (t.rights) }
         }
         p.sluis-hint { (t.reference) ": " span.sluis-code { (reference) } ". " (t.dutch_report) }
-        section.sluis-report lang="nl" {
-            h2 { (part.heading) }
-            (report::fragment(&part, 3))
-        }
+        div.sluis-report lang="nl" { (report::fragment(&part, 2)) }
         (rights)
         @if view.visitor.may(Permission::Enter) {
             section aria-labelledby="wissen" {

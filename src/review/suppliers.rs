@@ -214,6 +214,11 @@ pub(super) fn one(view: &View<'_>, id: &str, query: &Pairs) -> Result<(String, M
                     p { (badge(colour(entry.validity), validity_text(view, entry.validity))) }
                     (agreed(view, entry))
                     @if let Some(different) = different { (different) }
+                    @if view.visitor.may(Permission::Enter) {
+                        p.sluis-actions {
+                            a.sluis-button.sluis-button--second href={ "/overeenkomst?van=" (agreement.id) } { (t.agreement_next) }
+                        }
+                    }
                 }
             }
         }

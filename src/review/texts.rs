@@ -256,6 +256,27 @@ texts! {
     volumes: "Omvang per maand", "Volumes per month";
     versions: "Versies", "Versions";
     no_change: "Geen verschil met de versie die geldt.", "No difference with the version in force.";
+    agreement_enter: "Overeenkomst invoeren", "Enter an agreement";
+    agreement_next: "Nieuwe versie invoeren", "Enter a new version";
+    agreement_intro: "Plak of schrijf de overeenkomst: wat de privacybijsluiter zegt, als tekst. Zet uw eigen naam bij `author`: \
+        een goedkeurder keurt haar daarna goed, tenzij zij nergens meer toestaat.",
+        "Paste or write the agreement: what the privacy annex says, as text. Put your own name at `author`: an approver \
+        approves of it afterwards, unless it allows nothing more.";
+    agreement_text: "Tekst van de overeenkomst", "Text of the agreement";
+    agreement_check: "Controleren", "Check";
+    agreement_wrong: "De overeenkomst is niet in orde.", "The agreement is not in order.";
+    agreement_author: "Zet author = \"{}\" in de tekst: wie haar invoert, staat voor haar in.",
+        "Put author = \"{}\" in the text: whoever enters it answers for it.";
+    agreement_older: "Er is al een versie {} of nieuwer; geef deze een hoger nummer.",
+        "There is a version {} or newer; give this one a higher number.";
+    agreement_changes: "Dit verandert er", "This is what changes";
+    agreement_save: "Vastleggen", "Enter";
+    agreement_saved: "Vastgelegd. Zij geldt zodra een goedkeurder haar heeft goedgekeurd, of meteen als zij nergens meer toestaat.",
+        "Entered. It is in force once an approver has approved of it, or at once if it allows nothing more.";
+    agreement_not_saved: "De overeenkomst kon niet worden opgeslagen ({}). Geef Sluis schrijfrecht op de map met overeenkomsten.",
+        "The agreement could not be saved ({}). Give Sluis the right to write in the folder of agreements.";
+    agreement_not_taken: "De overeenkomst is teruggedraaid: met haar is de configuratie niet in orde. De meldingen van Sluis zeggen waarom.",
+        "The agreement was taken back: with it the configuration is not in order. The messages of Sluis say why.";
     newly_received: "Nieuw ontvangen", "Newly received";
     no_longer: "Minder of anders", "Less or different";
     notices: "Meldingen (AVG art. 19)", "Notices (GDPR art. 19)";
