@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{is_short, mib};
+use common::{is_short, mib, peak};
 use jiff::civil::date;
 use sluis::{
     clock::{Clock, day_start_ms},
@@ -147,11 +147,4 @@ fn size_of_folder(folder: &Path) -> u64 {
     entries
         .map(|path| if path.is_dir() { size_of_folder(&path) } else { fs::metadata(path).unwrap().len() })
         .sum()
-}
-
-/// The most memory this process has had resident.
-fn peak() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }

@@ -1,9 +1,12 @@
 //! What the benches share: the documents, a working directory to run in, the command line.
 #![allow(dead_code, reason = "each bench uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a bench that cannot measure may as well panic")]
+#![allow(clippy::disallowed_methods, reason = "files of a bench need not last")]
 
 pub(crate) mod feed;
+pub(crate) mod year;
 
-use std::{path::PathBuf, process::Command, sync::Arc};
+use std::{fs, path::PathBuf, process::Command, sync::Arc};
 
 use sluis::{cli::init::init, clock::SystemClock, config::Config, disclosure::Log};
 
@@ -19,6 +22,13 @@ pub(crate) fn is_short() -> bool {
 pub(crate) fn mib(bytes: u64) -> f64 {
     const KIB: f64 = 1024.0;
     bytes as f64 / KIB / KIB
+}
+
+/// The most memory this process has had resident.
+pub(crate) fn peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 /// A working directory as `sluis init` makes it: school 99DE, supplier noordzee, the agreement that comes

@@ -59,8 +59,11 @@ struct Known {
     count: u64,
     /// Of these, as many of which the log has not all leaves any more.
     gone: u64,
-    marks: HashMap<(u8, u8, [u8; 4]), Mark>,
+    marks: HashMap<Matter, Mark>,
 }
+
+/// What a mark is of: kind and status of leaves, and their school.
+type Matter = (u8, u8, [u8; 4]);
 
 /// Where the newest leaf of a kind is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,7 +90,7 @@ struct Changes {
     new: Vec<[u8; Entry::SIZE]>,
     /// Entries that were there.
     old: BTreeMap<u64, [u8; Entry::SIZE]>,
-    marks: Vec<((u8, u8, [u8; 4]), Mark)>,
+    marks: Vec<(Matter, Mark)>,
 }
 
 impl DeliveryIndex {
@@ -157,7 +160,7 @@ impl DeliveryIndex {
     /// [`LeafKind::ReviewAttestation`]; of one school and with one status, where those are given.
     pub fn latest(&self, kind: LeafKind, status: Option<u8>, school: Option<[u8; 4]>) -> Option<Mark> {
         let known = self.known();
-        let wanted = |&(of_kind, of_status, of_school): &(u8, u8, [u8; 4])| {
+        let wanted = |&(of_kind, of_status, of_school): &Matter| {
             of_kind == kind as u8
                 && status.is_none_or(|status| status == of_status)
                 && school.is_none_or(|school| school == of_school)
