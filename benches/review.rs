@@ -9,7 +9,13 @@
 
 mod common;
 
-use std::{fs, time::Instant};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::Instant,
+};
 
 use common::{
     is_short, mib, peak,
@@ -21,7 +27,9 @@ use sluis::{
         index::{Agreements, By, Cursor, Ending, FieldFilter, Filter, How},
     },
     catalogue::Person,
+    clock::{Clock, SystemClock},
     disclosure::{Leaf, Position, Reader},
+    review::account::TotpSecret,
 };
 use zeroize::Zeroizing;
 
@@ -67,6 +75,145 @@ fn main() {
     person(&year, &index, "all days sealed");
     println!("\n{asked} questions to the index: peak {:.1} MiB before, {:.1} after", mib(before), mib(after));
     println!("catching up with the end of a day: {caught_up:.1} ms");
+    drop(index);
+    pages(&year);
+}
+
+/// The pages themselves, as a browser gets them: the real binary, over TLS, one connection.
+fn pages(year: &Year) {
+    let added = year.home.sluis(&["users", "add", "fg", "--role", "fg", "--generate"]).output().unwrap();
+    let said = String::from_utf8(added.stdout).unwrap() + &String::from_utf8(added.stderr).unwrap();
+    let uri = said.split_whitespace().find(|word| word.starts_with("otpauth://")).unwrap();
+    let words = |word: &&str| word.len() == 29 && word.matches('-').count() == 4;
+    let passphrase = said.split_whitespace().find(words).unwrap();
+    let config = fs::read_to_string(year.home.path("sluis.toml")).unwrap();
+    let config = ["8443", "8444", "9464"]
+        .iter()
+        .fold(config, |text, port| text.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:0"));
+    fs::write(year.home.path("sluis.toml"), config).unwrap();
+    let mut server = Served(year.home.sluis(&["serve"]).stdout(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(server.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let found = lines.filter_map(|line| line.strip_prefix("review on ").map(str::to_owned)).next().unwrap();
+    let site = found.trim_end_matches('/');
+
+    let code = TotpSecret::from_uri(uri).unwrap().code_at(SystemClock.now_ms());
+    let who = format!("{{\"name\":\"fg\",\"passphrase\":\"{passphrase}\",\"code\":\"{}\"}}", code.as_str());
+    let cookies = year.home.path("cookies");
+    let cookies = cookies.to_str().unwrap();
+    let log_in = format!("{site}/api/v1/session");
+    let logged_in = curl(&["-f", "-c", cookies, "-d", &who, &log_in]);
+    let csrf = logged_in.split('"').nth(3).unwrap().to_owned();
+    let csrf = format!("X-CSRF-Token: {csrf}");
+    // The first page waits for the index, which the start makes.
+    let timed = |runs: usize, url: &dyn Fn(usize) -> String, more: &dyn Fn(usize) -> Vec<String>| {
+        let mut took = Vec::new();
+        let mut statuses = BTreeSet::new();
+        for run in 0..runs {
+            let mut arguments = vec!["-b".to_owned(), cookies.to_owned(), "-o".into(), "/dev/null".into()];
+            arguments.extend(["-w".into(), "%{http_code} %{time_starttransfer} %{time_pretransfer}".into()]);
+            arguments.extend(more(run));
+            arguments.push(url(run));
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let said = curl(&arguments);
+            let mut parts = said.split(' ');
+            statuses.insert(parts.next().unwrap().to_owned());
+            let times: Vec<f64> = parts.map(|part| part.parse().unwrap()).collect();
+            // From the request to the first byte of the answer; TLS was there before.
+            took.push((times[0] - times[1]) * 1e3);
+        }
+        took.sort_by(f64::total_cmp);
+        let at = |share: f64| took[((took.len() - 1) as f64 * share).round() as usize];
+        (statuses.into_iter().collect::<Vec<_>>().join(" "), at(0.5), at(0.95), at(1.0))
+    };
+    let first = timed(1, &|_| format!("{site}/"), &|_| Vec::new());
+    println!("\nfirst page after a start: {:.0} ms", first.3);
+    let before = memory(server.0.id());
+    println!("\n| page | status | p50 ms | p95 ms | max ms |\n|---|---|--:|--:|--:|");
+    let days = &year.days;
+    let period = |run: usize| {
+        let first = run * 7 % days.len().saturating_sub(20).max(1);
+        format!("van={}&tot={}", days[first], days[(first + 20).min(days.len() - 1)])
+    };
+    let school = |run: usize| Year::brin(scatter(run as u64) % year.plan.schools);
+    let supplier = |run: usize| Year::supplier(scatter(run as u64) % year.plan.suppliers);
+    let month = SystemClock.today().first_of_month().yesterday().unwrap();
+    let month = format!("{:04}-{:02}", month.year(), month.month());
+    let all = format!("van={}&tot={}", days[0], days[days.len() - 1]);
+    let size = Reader::open(&year.config.data).unwrap().published();
+    type Url<'u> = Box<dyn Fn(usize) -> String + 'u>;
+    let gets: Vec<(&str, Url<'_>)> = vec![
+        ("overview", Box::new(|_| format!("{site}/"))),
+        ("disclosures, the last month", Box::new(|_| format!("{site}/verstrekkingen"))),
+        (
+            "disclosures, a month of a school",
+            Box::new(|run| format!("{site}/verstrekkingen?{}&school={}", period(run), school(run))),
+        ),
+        (
+            "disclosures, all of a field that failed",
+            Box::new(|_| format!("{site}/verstrekkingen?{all}&afloop=failed&veld=leerling.roepnaam")),
+        ),
+        (
+            "disclosures, all on a basis there is none of",
+            Box::new(|_| format!("{site}/verstrekkingen?{all}&grondslag=vitaal-belang")),
+        ),
+        (
+            "disclosures, further on",
+            Box::new(|run| format!("{site}/verstrekkingen?{all}&vanaf=older-{}", scatter(run as u64) % size)),
+        ),
+        ("suppliers", Box::new(|_| format!("{site}/leveranciers"))),
+        ("a supplier", Box::new(|run| format!("{site}/leveranciers/{}", supplier(run)))),
+        ("pupil, the form", Box::new(|_| format!("{site}/leerling"))),
+        ("breach, the form", Box::new(|_| format!("{site}/datalek"))),
+        ("review, the months", Box::new(|_| format!("{site}/controle"))),
+        ("review, a sample", Box::new(|run| format!("{site}/controle/{}/{month}", school(run)))),
+        ("decisions", Box::new(|_| format!("{site}/besluiten"))),
+    ];
+    for (what, url) in &gets {
+        let (statuses, p50, p95, most) = timed(40, url, &|_| Vec::new());
+        println!("| {what} | {statuses} | {p50:.1} | {p95:.1} | {most:.1} |");
+    }
+    let pupils = year.plan.classes * year.plan.pupils;
+    let (statuses, p50, p95, most) = timed(40, &|_| format!("{site}/api/v1/subjects"), &|run| {
+        let key = FIRST_KEY + scatter(run as u64) % pupils;
+        let asked =
+            format!("{{\"school\":\"99DE\",\"by\":\"key\",\"number\":\"{key}\",\"reason\":\"controle\"}}");
+        vec!["-H".into(), csrf.clone(), "-d".into(), asked]
+    });
+    println!("| a pupil | {statuses} | {p50:.1} | {p95:.1} | {most:.1} |");
+    let after = memory(server.0.id());
+    println!(
+        "\nmemory of the process: {:.1} MiB resident and {:.1} at most before these pages, {:.1} and {:.1} after",
+        mib(before.0),
+        mib(before.1),
+        mib(after.0),
+        mib(after.1)
+    );
+}
+
+/// A process that ends with this.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn curl(arguments: &[&str]) -> String {
+    let ran = Command::new("curl").args(["-s", "-k"]).args(arguments).output().unwrap();
+    assert!(ran.status.success(), "curl ended with {}", ran.status);
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+/// What a process has resident, and had at most.
+fn memory(pid: u32) -> (u64, u64) {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    };
+    (of("VmRSS:"), of("VmHWM:"))
 }
 
 /// Questions to the index; how many were asked.

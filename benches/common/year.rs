@@ -13,10 +13,7 @@ use std::{
     thread,
 };
 
-use jiff::{
-    Span, Timestamp,
-    civil::{Date, date},
-};
+use jiff::{Span, Timestamp, civil::Date};
 use sluis::{
     clock::{Clock, SystemClock, day_start_ms},
     config::Config,
@@ -90,14 +87,34 @@ impl Year {
                 "\n[[recipient]]\nid = \"lev{number}\"\nname = \"Leverancier {number}\"\ncertificate = {{ subject_alt_name = \"lev{number}.example\" }}\n"
             );
         }
+        let agreement = fs::read_to_string(home.path("agreements/99DE-noordzee-rekenroute.toml")).unwrap();
+        fs::remove_file(home.path("agreements/99DE-noordzee-rekenroute.toml")).unwrap();
+        for school in 0..plan.schools {
+            let brin = Self::brin(school);
+            if school > 0 {
+                text += &format!("\n[[school]]\nbrin = \"{brin}\"\nname = \"School {school}\"\n");
+                for key in ["pseudonym", "log"] {
+                    let of = |brin: &str| home.path(&format!("keys/{brin}.{key}.1.key"));
+                    fs::copy(of("99DE"), of(&brin)).unwrap();
+                }
+            }
+            for supplier in 0..plan.suppliers {
+                let id = Self::supplier(supplier);
+                let own = agreement
+                    .replace("99DE-noordzee-rekenroute", &format!("{brin}-{id}"))
+                    .replace("\"99DE\"", &format!("\"{brin}\""))
+                    .replace("\"noordzee\"", &format!("\"{id}\""));
+                fs::write(home.path(&format!("agreements/{brin}-{id}.toml")), own).unwrap();
+            }
+        }
         fs::write(home.path("sluis.toml"), text).unwrap();
         let config = Arc::new(Config::load(&home.path("sluis.toml"), &SystemClock).unwrap());
-        let first = date(2025, 8, 18);
-        let days = (0..).map(|day| first.saturating_add(Span::new().days(day)));
-        let days: Vec<Date> = days
-            .filter(|day| day.weekday().to_monday_zero_offset() < 5)
-            .take(usize::try_from(plan.days).unwrap())
-            .collect();
+        // Up to yesterday: what the review shows first is of late.
+        let days = (1..).map(|ago| SystemClock.today().saturating_sub(Span::new().days(ago)));
+        let weekdays = days.filter(|day| day.weekday().to_monday_zero_offset() < 5);
+        let mut days: Vec<Date> = weekdays.take(usize::try_from(plan.days).unwrap()).collect();
+        days.reverse();
+        let first = days[0];
         let clock = Arc::new(Hands(AtomicU64::new(day_start_ms(first))));
         let mut site = config.log_site();
         // The machine's own calendar is somewhere else, and nothing may fall due in the middle.

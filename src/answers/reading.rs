@@ -13,8 +13,6 @@ use crate::{
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum Reading {
-    /// What the review app shows of a school, and that is about no one person.
-    Browse = 8,
     /// Who holds an older value of someone's data.
     Correction = 4,
     /// A copy for other tools.
