@@ -93,10 +93,6 @@ impl Year {
             let brin = Self::brin(school);
             if school > 0 {
                 text += &format!("\n[[school]]\nbrin = \"{brin}\"\nname = \"School {school}\"\n");
-                for key in ["pseudonym", "log"] {
-                    let of = |brin: &str| home.path(&format!("keys/{brin}.{key}.1.key"));
-                    fs::copy(of("99DE"), of(&brin)).unwrap();
-                }
             }
             for supplier in 0..plan.suppliers {
                 let id = Self::supplier(supplier);
@@ -108,6 +104,7 @@ impl Year {
             }
         }
         fs::write(home.path("sluis.toml"), text).unwrap();
+        assert!(home.sluis(&["keys", "new"]).output().unwrap().status.success());
         let config = Arc::new(Config::load(&home.path("sluis.toml"), &SystemClock).unwrap());
         // Up to yesterday: what the review shows first is of late.
         let days = (1..).map(|ago| SystemClock.today().saturating_sub(Span::new().days(ago)));

@@ -78,17 +78,12 @@ texts! {
     supplier: "Leverancier", "Supplier";
     all: "alle", "all";
     all_schools: "Alle scholen", "All schools";
-    all_suppliers: "Alle leveranciers", "All suppliers";
     from: "Van", "From";
     until: "Tot en met", "Until";
     show: "Tonen", "Show";
-    yes: "ja", "yes";
     no: "nee", "no";
     none: "geen", "none";
     unknown: "onbekend", "unknown";
-    required: "verplicht", "required";
-    back: "Terug", "Back";
-    more: "Bekijken", "View";
     download_csv: "CSV downloaden", "Download CSV";
     download_pdf: "PDF downloaden", "Download PDF";
     dutch_report: "Rapporten zijn in het Nederlands: ze zijn voor ouders en de toezichthouder.",
@@ -127,9 +122,6 @@ texts! {
     stale_form: "Dit formulier is niet van deze sessie. Ga terug, ververs de pagina en probeer het opnieuw.",
         "This form is not of this session. Go back, reload the page and try again.";
     bad_request: "Deze vraag is niet te begrijpen.", "This request cannot be understood.";
-    too_large: "Wat u stuurde is te groot.", "What you sent is too large.";
-    busy: "Het is even te druk. Probeer het over een paar seconden opnieuw.",
-        "It is too busy. Try again in a few seconds.";
     unreadable: "Het logboek kan niet worden gelezen. Laat uw beheerder sluis log verify draaien.",
         "The log cannot be read. Have your administrator run sluis log verify.";
     refused: "Niet gedaan: {}", "Not done: {}";
@@ -175,12 +167,9 @@ texts! {
         "Of the fields that were in the feeds of the school, the supplier got these.";
     no_deliveries: "Geen verstrekkingen in deze periode.", "No deliveries in this period.";
     as_table: "Als tabel", "As a table";
-    indexing: "De lijst van verstrekkingen wordt opgebouwd. Ververs de pagina over een paar seconden.",
-        "The list of deliveries is being built. Reload the page in a few seconds.";
 
     // disclosures
     filter: "Filter", "Filter";
-    period: "Periode", "Period";
     field: "Gegeven", "Field";
     outcome: "Afloop", "Outcome";
     basis: "Grondslag", "Legal basis";
@@ -254,7 +243,6 @@ texts! {
     never_used: "nooit verstrekt", "never released";
     not_counted: "niet per persoon vastgelegd", "not recorded per person";
     volumes: "Omvang per maand", "Volumes per month";
-    versions: "Versies", "Versions";
     no_change: "Geen verschil met de versie die geldt.", "No difference with the version in force.";
     agreement_enter: "Overeenkomst invoeren", "Enter an agreement";
     agreement_next: "Nieuwe versie invoeren", "Enter a new version";
@@ -356,7 +344,6 @@ texts! {
     reviewed_by: "Gecontroleerd door", "Reviewed by";
     not_reviewed: "nog niet gecontroleerd", "not reviewed yet";
     month_running: "loopt nog", "still running";
-    start_review: "Controleren", "Review";
     sample_of: "Steekproef: {} van {} verstrekkingen", "Sample: {} of {} deliveries";
     seed: "Zaad: wortel van de boom van {} regels", "Seed: root of the tree of {} entries";
     in_order: "in orde", "in order";
@@ -372,7 +359,6 @@ texts! {
     findings: "Bevindingen", "Findings";
     nothing_to_review: "In deze maand is niets verstrekt. U kunt dat vastleggen.",
         "Nothing was disclosed in this month. You can attest to that.";
-    other_findings: "Eén verstrekking", "One delivery";
     already_reviewed: "Deze maand is al gecontroleerd.", "This month has been reviewed.";
 
     // decisions
