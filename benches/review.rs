@@ -41,7 +41,7 @@ fn main() {
     let year = Year::write(plan);
     let stats = year.log.stats();
     println!(
-        "{} rows in {} leaves on {} days, written in {:.0} s",
+        "{} rows in {} leaves on {} days, written and sealed in {:.0} s",
         stats.rows,
         stats.records,
         year.days.len(),

@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     thread,
+    time::Duration,
 };
 
 use jiff::{Span, Timestamp, civil::Date};
@@ -18,7 +19,7 @@ use sluis::{
     clock::{Clock, SystemClock, day_start_ms},
     config::Config,
     disclosure::{
-        Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Retention, Row, RowOutcome, Subject,
+        Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Reader, Retention, Row, RowOutcome, Subject,
     },
     keys::Purpose,
     policy::rules::{Reason, Verdicts},
@@ -113,10 +114,7 @@ impl Year {
         days.reverse();
         let first = days[0];
         let clock = Arc::new(Hands(AtomicU64::new(day_start_ms(first))));
-        let mut site = config.log_site();
-        // The machine's own calendar is somewhere else, and nothing may fall due in the middle.
-        site.retention = Retention { detail_days: 3650, rollup_days: 3650, leaf_days: None };
-        let log = Log::open(site, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let log = open(&config, &clock);
         let (epoch, root) = config.keys.current("99DE", Purpose::Log).unwrap();
         let keys = LogKeys::new(root, epoch, "99DE");
         let own = (FIRST_KEY..FIRST_KEY + plan.classes * plan.pupils).map(|key| {
@@ -128,6 +126,7 @@ impl Year {
         for (number, day) in (0..).zip(&year.days) {
             year.write_day(number, *day);
         }
+        year.await_seals();
         year
     }
 
@@ -145,11 +144,22 @@ impl Year {
         if supplier == 0 { "noordzee".into() } else { format!("lev{supplier}") }
     }
 
-    /// Ends the last day, and waits until its rows are sealed.
+    /// Waits until the rows of all days but the last are sealed: what is measured must not share the disk with that.
+    fn await_seals(&self) {
+        let sealed = |school| {
+            let days = Reader::open(&self.config.data).unwrap().sealed_days(&Self::brin(school)).unwrap();
+            days.len() + 1 >= self.days.len()
+        };
+        while !(0..self.plan.schools).all(sealed) {
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// Ends the last day and what was open on it, and waits until its rows are sealed.
     pub(crate) fn close_last_day(&self) {
-        self.clock.0.fetch_add(24 * 3_600_000, SeqCst);
-        self.log.note_blocking(Leaf::new(LeafKind::LogRead)).unwrap();
         self.log.close();
+        self.clock.0.fetch_add(24 * 3_600_000, SeqCst);
+        open(&self.config, &self.clock).close();
     }
 
     fn write_day(&self, number: u64, day: Date) {
@@ -241,6 +251,13 @@ impl Year {
         let disclosure = Disclosure { leaf: leaf.clone(), rows: rows.collect() };
         self.log.record_blocking(disclosure, ()).unwrap().into_inner();
     }
+}
+
+fn open(config: &Config, clock: &Arc<Hands>) -> Log {
+    let mut site = config.log_site();
+    // The machine's own calendar is somewhere else, and nothing may fall due in the middle.
+    site.retention = Retention { detail_days: 3650, rollup_days: 3650, leaf_days: None };
+    Log::open(site, Arc::clone(clock) as Arc<dyn Clock>).unwrap()
 }
 
 /// As good as random, and another for each number.

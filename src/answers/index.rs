@@ -169,7 +169,8 @@ impl DeliveryIndex {
         marks.max().filter(|mark| mark.position.0 >= known.minimum)
     }
 
-    /// Leaves out what has gone by rule.
+    /// Leaves out what has gone by rule, and takes it off the disk: a process that runs for long keeps nothing for longer
+    /// than the log does.
     fn forget(&self, minimum: u64, following: &mut Following) -> io::Result<()> {
         if minimum == self.known().minimum {
             return Ok(());
@@ -177,6 +178,8 @@ impl DeliveryIndex {
         following.open.retain(|_, (_, entry)| entry.first.0 >= minimum);
         let gone = self.first_entry(|entry| entry.first() < minimum)?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever is in the middle of a question passes blank entries over.
+        self.scratch.blank(known.gone..gone)?;
         (known.minimum, known.gone) = (minimum, gone);
         Ok(())
     }

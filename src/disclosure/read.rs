@@ -525,16 +525,17 @@ impl Reader {
         self.each_segment(&mut |segment| {
             let Ok((first, link)) = Scanner::beginning(segment)? else { return Ok(false) };
             segment.seek(SeekFrom::Start(0))?;
-            let mut end = End::at(first, link);
             let source = BufReader::with_capacity(256 * 1024, segment);
-            let Ok(mut scanner) = Scanner::open(source, &end)? else { return Err(invalid()) };
-            loop {
-                let position = end.next();
-                match scanner.step(&mut end)? {
+            let Ok(mut scanner) = Scanner::open(source, &End::at(first, link))? else {
+                return Err(invalid());
+            };
+            for position in (first..).map(Position) {
+                match scanner.skim(position)? {
                     Step::Frame(frame) => show(position, &frame)?,
-                    Step::End | Step::Damaged(..) => return Ok(true),
+                    Step::End | Step::Damaged(..) => break,
                 }
             }
+            Ok(true)
         })
     }
 }

@@ -213,8 +213,11 @@ fn open(config: &Config, clock: &Arc<Hands>, retention: Retention) -> Log {
 
 /// What the leaves say, in the plainest way: all leaves of a delivery, then what they come to.
 fn naive(reader: &Reader) -> Vec<Entry> {
-    let mut leaves: BTreeMap<Position, Leaf> = BTreeMap::new();
-    reader.leaves(Position(0), &mut |position, leaf| drop(leaves.insert(position, leaf.clone()))).unwrap();
+    let mut leaves = BTreeMap::new();
+    let mut keep = |position: Position, leaf: &Leaf| {
+        leaves.insert(position, leaf.clone());
+    };
+    reader.leaves(Position(0), &mut keep).unwrap();
     leaves.retain(|position, _| position.0 < reader.published());
     let mut spans: HashMap<[u8; 8], Vec<(Position, Leaf)>> = HashMap::new();
     let mut entries = Vec::new();
@@ -250,7 +253,7 @@ fn entry(leaves: &[(Position, Leaf)]) -> Entry {
     };
     Entry {
         first: *first,
-        last: chunks().last().map_or(*first, |(position, _)| *position),
+        last: chunks().next_back().map_or(*first, |(position, _)| *position),
         outcome: outcome.map(|(position, _)| *position),
         start_ms: leaf.start_ms,
         recorded_ms: leaf.end_ms,

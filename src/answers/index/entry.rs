@@ -270,6 +270,11 @@ impl Raw<'_> {
         u32::from_le_bytes(self.at(place))
     }
 
+    /// Whether it has gone by rule: no leaf was recorded in 1970.
+    pub(super) fn is_blank(&self) -> bool {
+        self.recorded_ms() == 0
+    }
+
     pub(super) fn first(&self) -> u64 {
         self.number(FIRST)
     }

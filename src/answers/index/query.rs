@@ -238,7 +238,7 @@ impl DeliveryIndex {
         while at < range.end {
             let until = (at + many).min(range.end);
             for entry in self.read(at..until, &mut bytes)? {
-                if !show(Raw(entry)) {
+                if !Raw(entry).is_blank() && !show(Raw(entry)) {
                     return Ok(());
                 }
             }
@@ -254,7 +254,7 @@ impl DeliveryIndex {
         while at > range.start {
             let from = at.saturating_sub(many).max(range.start);
             for entry in self.read(from..at, &mut bytes)?.iter().rev() {
-                if !show(Raw(entry)) {
+                if !Raw(entry).is_blank() && !show(Raw(entry)) {
                     return Ok(());
                 }
             }

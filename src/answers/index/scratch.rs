@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
+    ops::Range,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
 };
@@ -38,6 +39,16 @@ impl Scratch {
     /// Writes entries, the first of which has this number.
     pub(super) fn write(&self, number: u64, entries: &[u8]) -> io::Result<()> {
         self.0.write_all_at(entries, number * Entry::SIZE as u64)
+    }
+
+    /// Leaves nothing of these entries.
+    pub(super) fn blank(&self, numbers: Range<u64>) -> io::Result<()> {
+        static BLANK: [[u8; Entry::SIZE]; 256] = [[0; Entry::SIZE]; 256];
+        for first in numbers.clone().step_by(BLANK.len()) {
+            let many = (numbers.end - first).min(BLANK.len() as u64) as usize;
+            self.write(first, BLANK[..many].as_flattened())?;
+        }
+        Ok(())
     }
 
     /// Reads entries, the first of which has this number.
