@@ -4,7 +4,7 @@
 //! [`account`] is the file of accounts, [`login`] the way in, [`session`] what a browser has once it is in. All three
 //! know no HTTP. That somebody logged in, and for whom the log was read, is on record first.
 //!
-//! [`app`] leads from a request to an answer. Each page is a file: it looks things up ([`visitor::View`]), which JSON
+//! [`routes`] says what there is and who may have it; [`app`] leads from a request to an answer. Each page is a file: it looks things up ([`visitor::View`]), which JSON
 //! shows as they are, and makes a page of them. Pages work without scripts, ask for nothing from elsewhere, and hold
 //! nothing of a person except the one that was asked about that person.
 
@@ -25,6 +25,7 @@ mod overview;
 mod page;
 mod person;
 mod reviews;
+pub mod routes;
 pub mod session;
 mod suppliers;
 mod texts;

@@ -11,13 +11,14 @@ use tokio::sync::Semaphore;
 use super::{
     account::{AccountError, Accounts, Language, Passphrase, Permission},
     agreements, api, breach, decisions, disclosures,
-    http::{Answer, Content, LANGUAGE, Pairs, Request, SESSION, whole},
+    http::{Answer, Content, LANGUAGE, Pairs, Request, SESSION, cookie, dress, is_own_path, whole},
     integrity::Integrity,
     kept::Kept,
     login::{LoggedIn, Logins, Refused},
     overview,
     page::{Room, alert, open_page, page},
     person, reviews,
+    routes::{self, Access, Asked},
     session::{self, OneTime, SessionLimits, Sessions},
     suppliers,
     texts::{Texts, fill},
@@ -34,8 +35,10 @@ use crate::{
     problem_details,
 };
 
-/// Bytes of a form at most: a list of pseudonyms of all pupils of a large board.
-const FORM_BYTES: usize = 8 << 20;
+/// Bytes of a form at most: a review with a long remark on each delivery.
+const FORM_BYTES: usize = 256 << 10;
+/// The same where a list can be pasted: pseudonyms of all pupils of a large board.
+const PASTED_BYTES: usize = 8 << 20;
 /// For a form to arrive.
 const FORM_READ: Duration = Duration::from_secs(30);
 /// Pages that are made at once; more wait.
@@ -151,7 +154,15 @@ impl Review {
 
     /// Answers a request. Waits; not for async contexts.
     fn answer(self: &Arc<Self>, request: &Request) -> Answer {
-        match request.path.as_str() {
+        let path = request.path.as_str();
+        let language = self.language(request);
+        let access = match routes::find(request.method.as_str(), path) {
+            Asked::Nothing if path.starts_with("/api/") => return api::problem(&Wrong::NotFound),
+            Asked::Nothing => return self.wrong(request, language, &Wrong::NotFound),
+            Asked::Otherwise(methods) => return api::method_not_allowed(&methods),
+            Asked::Route(access) => access,
+        };
+        match path {
             "/assets/app.css" => {
                 return Answer::asset("text/css; charset=utf-8", include_bytes!("assets/app.css"));
             }
@@ -162,17 +173,28 @@ impl Review {
             "/api/openapi.json" => return Answer::asset("application/json", api::OPENAPI.as_bytes()),
             _ => {}
         }
-        if let Some(path) = request.path.strip_prefix("/api/v1/") {
-            return self.api(request, path).unwrap_or_else(|wrong| api::problem(&wrong));
+        if let Some(path) = path.strip_prefix("/api/v1/") {
+            return self.api(request, path, access).unwrap_or_else(|wrong| {
+                Self::report(&wrong);
+                api::problem(&wrong)
+            });
         }
-        let language = self.language(request);
         let made = match request.method {
-            Method::GET | Method::HEAD => self.get(request),
             Method::POST if !request.is_same_origin() => Err(Wrong::Stale),
-            Method::POST => self.post(request),
-            _ => Err(Wrong::Bad),
+            Method::POST => self.post(request, access),
+            _ => self.get(request, access),
         };
-        made.unwrap_or_else(|wrong| self.wrong(request, language, &wrong))
+        made.unwrap_or_else(|wrong| {
+            Self::report(&wrong);
+            self.wrong(request, language, &wrong)
+        })
+    }
+
+    /// Says what somebody has to look at.
+    fn report(wrong: &Wrong) {
+        if let Wrong::Unreadable(kind) = wrong {
+            tracing::error!(%kind, "the log could not be read for the review app");
+        }
     }
 
     /// The language of whoever is not known yet: the cookie, or else what the browser says first.
@@ -188,16 +210,22 @@ impl Review {
     /// Whoever makes a request, if that is known.
     fn visitor(&self, request: &Request) -> Result<Option<Visitor>, Wrong> {
         let Some(token) = request.cookie(SESSION) else { return Ok(None) };
+        self.known(token, request.cookie(LANGUAGE).and_then(Language::parse))
+    }
+
+    /// Whose session a token is of.
+    fn known(&self, token: &str, language: Option<Language>) -> Result<Option<Visitor>, Wrong> {
         let session = self.sessions.find(token).map_err(|error| {
+            // What is wrong with the file is not for whoever asks.
             tracing::warn!(reason = %error, "accounts cannot be read");
-            Wrong::Refused(error.to_string())
+            Wrong::Closed
         })?;
         Ok(session.map(|session| Visitor {
             code: session.account.code(),
             name: session.account.name.clone(),
             role: session.account.role,
             schools: session.account.schools.clone(),
-            language: request.cookie(LANGUAGE).and_then(Language::parse).unwrap_or(session.language),
+            language: language.unwrap_or(session.language),
             csrf: session::csrf(token),
             session: super::visitor::session_of(token),
         }))
@@ -215,7 +243,7 @@ impl Review {
         })
     }
 
-    fn get(self: &Arc<Self>, request: &Request) -> Result<Answer, Wrong> {
+    fn get(self: &Arc<Self>, request: &Request, access: Access) -> Result<Answer, Wrong> {
         let path = request.path.as_str();
         let visitor = self.visitor(request)?;
         if let Some(token) = path.strip_prefix("/eenmalig/") {
@@ -233,6 +261,7 @@ impl Review {
             let answer = Answer::see(if ended { "/inloggen?melding=verlopen" } else { "/inloggen" });
             return Ok(if ended { answer.cookie(SESSION, None, None) } else { answer });
         };
+        visitor.admit(access)?;
         let state = self.in_force.state();
         let view = self.view(state.config(), &visitor)?;
         let t = view.texts();
@@ -285,17 +314,14 @@ impl Review {
         }
     }
 
-    fn post(self: &Arc<Self>, request: &Request) -> Result<Answer, Wrong> {
+    fn post(self: &Arc<Self>, request: &Request, access: Access) -> Result<Answer, Wrong> {
         let path = request.path.as_str();
         let form = request.form();
         match path {
             "/inloggen" => return self.log_in(request, &form),
             "/taal" => {
                 let language = form.get("taal").and_then(Language::parse).ok_or(Wrong::Bad)?;
-                // Only a path of this app: a second slash would make it another host.
-                let back = form.get("terug").filter(|path| {
-                    path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n'])
-                });
+                let back = form.get("terug").filter(|path| is_own_path(path));
                 if let Some(token) = request.cookie(SESSION) {
                     self.sessions.speak(token, language);
                 }
@@ -314,12 +340,9 @@ impl Review {
         if !form.get("csrf").is_some_and(|given| session::csrf_matches(token, given)) {
             return Err(Wrong::Stale);
         }
+        visitor.admit(access)?;
         if path == "/uitloggen" {
-            let ended = self.sessions.find(token).ok().flatten();
-            self.sessions.end(token);
-            if let Some(session) = ended {
-                let _ = self.logins.left(&session);
-            }
+            self.leave(token, &visitor);
             return Ok(Answer::see("/inloggen?melding=uit").cookie(SESSION, None, None));
         }
         let state = self.in_force.state();
@@ -411,8 +434,19 @@ impl Review {
         }
     }
 
+    /// Ends a session, with all that is kept for it.
+    fn leave(&self, token: &str, visitor: &Visitor) {
+        let ended = self.sessions.find(token).ok().flatten();
+        self.sessions.end(token);
+        self.kept.forget(&visitor.session);
+        if let Some(session) = ended {
+            // It has ended, on record or not; what went wrong is said where it did.
+            let _ = self.logins.left(&session);
+        }
+    }
+
     fn enter(&self, entered: LoggedIn) -> Result<Answer, Wrong> {
-        let token = self.sessions.begin(entered).map_err(|error| Wrong::Refused(error.to_string()))?;
+        let token = self.sessions.begin(entered).map_err(|_| Wrong::Closed)?;
         Ok(Answer::see("/").cookie(SESSION, Some(token.expose()), None))
     }
 
@@ -425,9 +459,6 @@ impl Review {
     }
 
     fn wrong(&self, request: &Request, language: Language, wrong: &Wrong) -> Answer {
-        if let Wrong::Unreadable(kind) = wrong {
-            tracing::error!(%kind, "the log could not be read for the review app");
-        }
         let t = language.texts();
         let (status, text) = said(t, wrong);
         let main = html! {
@@ -441,46 +472,66 @@ impl Review {
         Answer::html(page).status(status)
     }
 
-    fn api(self: &Arc<Self>, request: &Request, path: &str) -> Result<Answer, Wrong> {
-        let token = request.cookie(SESSION);
-        let visitor = self.visitor(request)?;
-        if path == "session" && request.method == Method::POST {
+    fn api(self: &Arc<Self>, request: &Request, path: &str, access: Access) -> Result<Answer, Wrong> {
+        let changes = !matches!(request.method, Method::GET | Method::HEAD);
+        if changes && !request.is_same_origin_or_no_browser() {
+            return Err(Wrong::Stale);
+        }
+        // A page of elsewhere can send a form or plain text without asking, and never this.
+        if request.method == Method::POST && !request.body.is_empty() && !request.is_json() {
+            return Ok(api::no_json());
+        }
+        if access == Access::Open {
             return self.api_log_in(request);
         }
-        let (Some(token), Some(visitor)) = (token, visitor) else { return Ok(api::unauthorized()) };
+        let (Some(token), Some(visitor)) = (request.cookie(SESSION), self.visitor(request)?) else {
+            return Ok(api::unauthorized());
+        };
+        let given = request.header("x-csrf-token");
+        if changes && !given.is_some_and(|given| session::csrf_matches(token, given)) {
+            return Err(Wrong::Stale);
+        }
+        visitor.admit(access)?;
+        match (path, &request.method) {
+            ("session", &Method::DELETE) => {
+                self.leave(token, &visitor);
+                return Ok(api::nothing().cookie(SESSION, None, None));
+            }
+            ("session", _) => return api::session(&visitor),
+            _ => {}
+        }
         let state = self.in_force.state();
         let view = self.view(state.config(), &visitor)?;
-        match request.method {
-            Method::GET | Method::HEAD => api::get(&view, path, &request.query),
-            Method::POST => {
-                let given = request.header("x-csrf-token");
-                if !request.is_same_origin_or_no_browser()
-                    || !given.is_some_and(|given| session::csrf_matches(token, given))
-                {
-                    return Err(Wrong::Stale);
-                }
-                api::post(&view, path, &request.body)
-            }
-            _ => Ok(api::method_not_allowed()),
+        if changes {
+            api::post(&view, &self.kept, path, &request.body)
+        } else {
+            api::get(&view, path, &request.query)
         }
     }
 
     fn api_log_in(&self, request: &Request) -> Result<Answer, Wrong> {
-        if !request.is_same_origin_or_no_browser() {
-            return Err(Wrong::Stale);
-        }
         let given: api::Credentials = api::parse(&request.body)?;
         match self.logins.attempt(&given.name, &Passphrase::given(&given.passphrase), &given.code) {
             Ok(entered) => {
-                let token =
-                    self.sessions.begin(entered).map_err(|error| Wrong::Refused(error.to_string()))?;
-                let csrf = session::csrf(token.expose());
-                Ok(api::session(&csrf).cookie(SESSION, Some(token.expose()), None))
+                // Whatever session there was is of somebody else's making, or over.
+                if let Some(token) = request.cookie(SESSION) {
+                    self.sessions.end(token);
+                }
+                let token = self.sessions.begin(entered).map_err(|_| Wrong::Closed)?;
+                let visitor = self.known(token.expose(), None)?.ok_or(Wrong::Closed)?;
+                Ok(api::session(&visitor)?.cookie(SESSION, Some(token.expose()), None))
             }
             Err(Refused::Wait { seconds }) => Ok(api::wait(seconds)),
-            Err(Refused::Closed) => Err(Wrong::Refused(Refused::Closed.to_string())),
+            Err(Refused::Closed) => Err(Wrong::Closed),
             Err(Refused::Wrong) => Ok(api::unauthorized()),
         }
+    }
+
+    /// The most that is read of a body. Long lists are pasted in one place alone, by somebody who is in.
+    fn most(&self, head: &hyper::http::request::Parts) -> usize {
+        let pasted = matches!(head.uri.path(), "/datalek" | "/api/v1/breach");
+        let known = || cookie(&head.headers, SESSION).is_some_and(|token| self.sessions.may_know(token));
+        if pasted && known() { PASTED_BYTES } else { FORM_BYTES }
     }
 }
 
@@ -488,6 +539,7 @@ impl Review {
 pub(super) fn said(t: &Texts, wrong: &Wrong) -> (StatusCode, String) {
     match wrong {
         Wrong::Bad => (StatusCode::BAD_REQUEST, t.bad_request.into()),
+        Wrong::Closed => (StatusCode::SERVICE_UNAVAILABLE, t.unreadable.into()),
         Wrong::Forbidden => (StatusCode::FORBIDDEN, t.forbidden.into()),
         Wrong::NotFound => (StatusCode::NOT_FOUND, t.not_found.into()),
         Wrong::Refused(what) => (StatusCode::CONFLICT, fill(t.refused, &[what])),
@@ -525,27 +577,28 @@ fn log_in_form(t: &Texts, said: &Markup) -> Markup {
     }
 }
 
+fn dressed(mut response: Response<Body>) -> Response<Body> {
+    dress(response.headers_mut());
+    response
+}
+
 impl Handler for Arc<Review> {
     async fn handle(&self, _: Option<Arc<[u8]>>, request: HttpRequest<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        if !matches!(head.method, Method::GET | Method::HEAD | Method::POST) {
-            return problem_details::response(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed");
-        }
-        let body = match read_body(body, FORM_BYTES, FORM_READ).await {
+        let body = match read_body(body, self.most(&head), FORM_READ).await {
             Ok(body) => body,
-            Err(BodyError::TooLarge) => {
-                return problem_details::closing(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large");
-            }
-            Err(BodyError::TooSlow) => {
-                return problem_details::closing(StatusCode::REQUEST_TIMEOUT, "body-too-slow");
-            }
-            Err(BodyError::Broken) => {
-                return problem_details::closing(StatusCode::BAD_REQUEST, "body-broken");
+            Err(error) => {
+                let (status, code) = match error {
+                    BodyError::Broken => (StatusCode::BAD_REQUEST, "body-broken"),
+                    BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
+                    BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "body-too-slow"),
+                };
+                return dressed(problem_details::closing(status, code));
             }
         };
         let turn = tokio::time::timeout(TURN, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
-            return problem_details::retry(StatusCode::SERVICE_UNAVAILABLE, "busy");
+            return dressed(problem_details::retry(StatusCode::SERVICE_UNAVAILABLE, "busy"));
         };
         let request = Request {
             method: head.method,
@@ -561,7 +614,7 @@ impl Handler for Arc<Review> {
             answer
         });
         let Ok(answer) = made.await else {
-            return problem_details::response(StatusCode::INTERNAL_SERVER_ERROR, "internal");
+            return dressed(problem_details::response(StatusCode::INTERNAL_SERVER_ERROR, "internal"));
         };
         let (head, content) = answer.into_parts();
         match content {

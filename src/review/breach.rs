@@ -1,7 +1,8 @@
 //! A breach at a supplier: whose data, which, since when.
 
-use std::{io, sync::Arc};
+use std::{io, ops::RangeInclusive, sync::Arc};
 
+use jiff::civil::Date;
 use maud::{Markup, html};
 use zeroize::Zeroizing;
 
@@ -11,21 +12,22 @@ use super::{
     http::{Answer, Pairs},
     kept::{Breach, Kept},
     page::{Room, alert, csrf, day, page, select},
-    person,
+    person, suppliers,
     visitor::{View, Wrong, days_or_all},
 };
 use crate::{
-    answers::{Leak, Reading},
+    answers::{self, Leak, Reading},
     clock::day_of,
     config::{Recipient, School},
-    report::{self, Head, lists},
+    report::{self, Head, datalek::Told, lists},
 };
 
 /// The form.
 pub(super) fn form(view: &View<'_>, said: Option<&str>) -> Result<Markup, Wrong> {
     view.demand(Permission::Person)?;
     let t = view.texts();
-    let suppliers = view.config.recipients.iter().map(|one| (one.id.as_str(), one.name.as_str()));
+    let own = suppliers::own(view)?;
+    let suppliers = own.iter().map(|one| (one.id.as_str(), one.name.as_str()));
     Ok(html! {
         @if let Some(said) = said { (alert("fout", said)) }
         p.sluis-lead { (t.breach_intro) }
@@ -54,6 +56,27 @@ fn schools(view: &View<'_>) -> Markup {
     select("school", t.school, all.into_iter().chain(own), None)
 }
 
+/// What a breach is about.
+pub(super) struct Question<'q> {
+    pub(super) recipient: &'q str,
+    /// None: all schools, for whoever sees all.
+    pub(super) school: Option<&'q str>,
+    pub(super) days: RangeInclusive<Date>,
+    /// Pseudonyms that are out, one on a line; none: all that was sent.
+    pub(super) pseudonyms: Option<&'q str>,
+    pub(super) reason: &'q str,
+}
+
+fn question(form: &Pairs) -> Result<Question<'_>, Wrong> {
+    Ok(Question {
+        recipient: form.get("leverancier").ok_or(Wrong::Bad)?,
+        school: form.get("school"),
+        days: days_or_all(form)?,
+        pseudonyms: form.get("pseudoniemen"),
+        reason: form.get("reden").ok_or(Wrong::Bad)?,
+    })
+}
+
 fn asked<'a>(
     view: &View<'a>,
     breach: &Breach,
@@ -62,33 +85,41 @@ fn asked<'a>(
     Ok((view.config.recipient(&breach.recipient).ok_or(Wrong::NotFound)?, school))
 }
 
-fn begin(view: &View<'_>, form: &Pairs) -> Result<Breach, Wrong> {
+/// Puts on record that a breach is asked about.
+pub(super) fn begin(view: &View<'_>, question: &Question<'_>) -> Result<Breach, Wrong> {
     view.demand(Permission::Person)?;
-    let recipient =
-        view.config.recipient(form.get("leverancier").ok_or(Wrong::Bad)?).ok_or(Wrong::NotFound)?;
-    let school = form.get("school").map(|brin| view.school(brin)).transpose()?;
+    let recipient = suppliers::find(view, question.recipient)?;
+    let school = question.school.map(|brin| view.school(brin)).transpose()?;
     if school.is_none() && !view.visitor.schools.is_empty() {
         return Err(Wrong::Bad);
     }
-    let days = days_or_all(form)?;
-    let why = person::why(form.get("reden").ok_or(Wrong::Bad)?)?;
+    let why = person::why(question.reason)?;
     let brin = school.map(|school| school.brin.clone());
     let reference = view.read(Reading::Leak, brin.as_deref(), Some(&recipient.id), why)?;
-    let pseudonyms = form.get("pseudoniemen").map(|text| Zeroizing::new(text.to_owned()));
+    let pseudonyms = question.pseudonyms.map(|text| Zeroizing::new(text.to_owned()));
+    let days = question.days.clone();
     Ok(Breach { reference, recipient: recipient.id.clone(), brin, days, pseudonyms, why })
+}
+
+/// What is known of it.
+pub(super) fn found<'a>(view: &View<'a>, breach: &Breach) -> Result<answers::Breach<'a>, Wrong> {
+    let (recipient, school) = asked(view, breach)?;
+    let given = breach.pseudonyms.as_ref().map(|given| given.lines());
+    Ok(view.answers()?.breach(recipient, school.map(AsRef::as_ref), &breach.days, given)?)
+}
+
+/// With what was agreed.
+pub(super) fn told<'a>(view: &'a View<'_>, found: &'a answers::Breach<'a>) -> Result<Told<'a>, Wrong> {
+    Ok(Told::new(found, view.config, view.desk.ledger.as_ref(), view.today())?)
 }
 
 /// The report.
 fn report_of(view: &View<'_>, breach: &Breach) -> Result<report::Part, Wrong> {
-    let (recipient, school) = asked(view, breach)?;
-    let answers = view.answers()?;
-    let given = breach.pseudonyms.as_ref().map(|given| given.lines());
-    let found = answers.breach(recipient, school.map(AsRef::as_ref), &breach.days, given)?;
-    let ledger = view.desk.ledger.as_ref();
-    Ok(report::datalek::Told::new(&found, view.config, ledger, view.today())?.report())
+    Ok(told(view, &found(view, breach)?)?.report())
 }
 
-fn leak(view: &View<'_>, breach: &Breach) -> Result<Option<Leak>, Wrong> {
+/// Who is affected, where pseudonyms were given.
+pub(super) fn leak(view: &View<'_>, breach: &Breach) -> Result<Option<Leak>, Wrong> {
     let (recipient, school) = asked(view, breach)?;
     let Some(given) = &breach.pseudonyms else { return Ok(None) };
     Ok(Some(view.answers()?.leak(recipient, school.map(AsRef::as_ref), given.lines())?))
@@ -127,7 +158,7 @@ fn show(view: &View<'_>, breach: &Breach) -> Result<Markup, Wrong> {
 pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Result<Answer, Wrong> {
     let t = view.texts();
     if path.is_empty() {
-        let main = match begin(view, form) {
+        let main = match question(form).and_then(|question| begin(view, &question)) {
             Ok(breach) => show(view, &kept.keep_breach(view.visitor, breach))?,
             Err(Wrong::Refused(what)) => self::form(view, Some(&what))?,
             Err(wrong) => return Err(wrong),

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     clock::local_minute,
     config::School,
-    control::{Answer as Came, Request},
+    control::Request,
     plausibility::Difference,
     policy::agreement::{Agreement, Change, changes, parse_recorded},
     report::words,
@@ -197,32 +197,46 @@ pub(super) fn post(view: &View<'_>, path: &str, form: &Pairs) -> Result<Markup, 
 
 fn decide(view: &View<'_>, form: &Pairs) -> Result<String, Wrong> {
     let t = view.texts();
-    let school = view.school(form.get("school").ok_or(Wrong::Bad)?)?;
     let id: Uuid = form.get("id").and_then(|id| id.parse().ok()).ok_or(Wrong::Bad)?;
     let approve = match form.get("besluit") {
         Some("af") => false,
         Some("goed") => true,
         _ => return Err(Wrong::Bad),
     };
-    let reason = form
-        .get("reden")
-        .filter(|reason| reason.chars().count() <= 500 && !reason.contains(char::is_control));
-    let reason = reason.ok_or_else(|| Wrong::Refused(t.give_reason.into()))?.to_owned();
-    let by = view.visitor.name().to_owned();
-    match view.perform(Request::Decide { brin: school.brin.clone(), id, approve, by, reason })? {
-        Came::Done { reference } => Ok(fill(if approve { t.approved } else { t.rejected }, &[&reference])),
-        Came::Erased { .. } | Came::Refused { .. } => Err(Wrong::Bad),
+    let brin = form.get("school").ok_or(Wrong::Bad)?;
+    let reference = decide_on(view, brin, id, approve, form.get("reden").unwrap_or_default())?;
+    Ok(fill(if approve { t.approved } else { t.rejected }, &[&reference]))
+}
+
+/// Decides on a delivery that is held, and gives the reference.
+pub(super) fn decide_on(
+    view: &View<'_>,
+    brin: &str,
+    id: Uuid,
+    approve: bool,
+    reason: &str,
+) -> Result<Uuid, Wrong> {
+    view.demand(Permission::Approve)?;
+    let school = view.school(brin)?;
+    let reason = reason.trim();
+    if !(1..=500).contains(&reason.chars().count()) || reason.contains(char::is_control) {
+        return Err(Wrong::Refused(view.texts().give_reason.into()));
     }
+    let (by, reason) = (view.visitor.name().to_owned(), reason.to_owned());
+    view.done(Request::Decide { brin: school.brin.clone(), id, approve, by, reason })
 }
 
 fn approve(view: &View<'_>, form: &Pairs) -> Result<String, Wrong> {
     let (id, hash) = (form.get("overeenkomst").ok_or(Wrong::Bad)?, form.get("tekst").ok_or(Wrong::Bad)?);
-    // What was shown is what is approved of: the same text, and not whatever the file has become since.
+    Ok(fill(view.texts().approved, &[&approve_of(view, id, hash)?]))
+}
+
+/// Approves of an agreement, and gives the reference. What was shown is what is approved of: the text of this hash, and
+/// not whatever the file has become since.
+pub(super) fn approve_of(view: &View<'_>, id: &str, hash: &str) -> Result<Uuid, Wrong> {
+    view.demand(Permission::Approve)?;
     let own = view.agreements().find(|known| known.id == id && hex::encode(known.hash) == hash);
     let agreement = own.ok_or(Wrong::NotFound)?;
     let approver = Some(view.visitor.name().to_owned());
-    match view.perform(Request::Approve { text: agreement.text.clone(), approver })? {
-        Came::Done { reference } => Ok(fill(view.texts().approved, &[&reference])),
-        Came::Erased { .. } | Came::Refused { .. } => Err(Wrong::Bad),
-    }
+    view.done(Request::Approve { text: agreement.text.clone(), approver })
 }

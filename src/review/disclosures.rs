@@ -11,6 +11,7 @@ use super::{
     csv,
     http::{Answer, Pairs},
     page::{badge, day, facts, number, select, table},
+    suppliers,
     texts::{Texts, fill},
     visitor::{View, Wrong, days},
 };
@@ -117,9 +118,8 @@ pub(super) fn filter(view: &View<'_>, query: &Pairs) -> Result<Filter, Wrong> {
     let basis = query
         .get("grondslag")
         .map(|word| BASES.into_iter().find(|basis| basis.as_str() == word).ok_or(Wrong::Bad));
-    let recipient = query
-        .get("leverancier")
-        .map(|id| view.config.recipient(id).map(|one| Leaf::recipient_code(&one.id)).ok_or(Wrong::Bad));
+    let recipient =
+        query.get("leverancier").map(|id| suppliers::find(view, id).map(|one| Leaf::recipient_code(&one.id)));
     let resting_on = |basis: Basis| {
         let mut found = Agreements::default();
         for agreement in view.agreements().filter(|one| one.basis == basis) {
@@ -203,7 +203,8 @@ pub(super) fn show(view: &View<'_>, query: &Pairs, list: &List) -> Result<Markup
     let t = view.texts();
     let schools = view.schools();
     let schools = schools.iter().map(|school| (school.brin.as_str(), school.name.as_str()));
-    let suppliers = view.config.recipients.iter().map(|one| (one.id.as_str(), one.name.as_str()));
+    let own = suppliers::own(view)?;
+    let suppliers = own.iter().map(|one| (one.id.as_str(), one.name.as_str()));
     let outcomes = Ending::ALL.into_iter().map(|how| (how.as_str(), outcome_text(t, how)));
     let bases = BASES.into_iter().map(|basis| (basis.as_str(), words::basis(basis)));
     let period = days(query, view.today(), 31)?;

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
     header::{
-        CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue, LOCATION,
-        ORIGIN, RETRY_AFTER, SET_COOKIE,
+        ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue,
+        LOCATION, ORIGIN, RETRY_AFTER, SET_COOKIE,
     },
 };
 
@@ -40,6 +40,14 @@ const HEADERS: [(&str, &str); 9] = [
     ("x-robots-tag", "noindex, nofollow"),
 ];
 
+/// Puts on what every answer has.
+pub(super) fn dress(headers: &mut HeaderMap) {
+    for (name, value) in HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
 /// Names with values, as a query or a form has them.
 #[derive(Default, Clone)]
 pub(super) struct Pairs(Vec<(String, String)>);
@@ -49,14 +57,20 @@ impl Pairs {
         Self(form_urlencoded::parse(text).into_owned().collect())
     }
 
-    pub(super) fn of<const N: usize>(pairs: [(&str, &str); N]) -> Self {
-        Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
-    }
-
     /// What is given under a name; nothing where it is empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The same under other names, each known and each given once, and never empty.
+    pub(super) fn renamed(&self, known: &[(&str, &str)]) -> Option<Self> {
+        let renamed = self.0.iter().enumerate().map(|(place, (name, value))| {
+            let (_, other) = known.iter().find(|(known, _)| known == name)?;
+            let once = self.0[..place].iter().all(|(before, _)| before != name);
+            (once && !value.trim().is_empty()).then(|| ((*other).to_owned(), value.clone()))
+        });
+        renamed.collect::<Option<_>>().map(Self)
     }
 
     /// The same pairs, with some of them left out or put in another's place.
@@ -81,9 +95,7 @@ pub(super) struct Request {
 impl Request {
     /// A cookie.
     pub(super) fn cookie(&self, name: &str) -> Option<&str> {
-        let all = self.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+        cookie(&self.headers, name)
     }
 
     /// A header, where it is text.
@@ -113,10 +125,31 @@ impl Request {
         none || self.is_same_origin()
     }
 
+    /// Whether its body is said to be JSON.
+    pub(super) fn is_json(&self) -> bool {
+        let kind = self.header("content-type").unwrap_or_default();
+        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+    }
+
     /// The form that was sent.
     pub(super) fn form(&self) -> Pairs {
         Pairs::parse(&self.body)
     }
+}
+
+/// A cookie, among the headers of a request.
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+}
+
+/// Whether a browser can be sent to a path: only where it is one of this app. A second slash would make it another host,
+/// and so would what browsers leave out or take for a slash.
+pub(super) fn is_own_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
 /// Writes a download.
@@ -194,6 +227,12 @@ impl Answer {
         self
     }
 
+    /// What it can be asked for with.
+    pub(super) fn allow(mut self, methods: &str) -> Self {
+        self.headers.push((ALLOW, methods.to_owned()));
+        self
+    }
+
     pub(super) fn retry_after(mut self, seconds: u64) -> Self {
         self.headers.push((RETRY_AFTER, seconds.to_string()));
         self
@@ -204,11 +243,10 @@ impl Answer {
         let mut response = Response::new(());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        for (name, value) in HEADERS {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        dress(headers);
+        if self.lasting {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=300"));
         }
-        let cache = if self.lasting { "private, max-age=300" } else { "no-store" };
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
         let kind = match &self.content {
             Content::Whole(kind, _) => kind,
             Content::Download { kind, name, .. } => {
@@ -289,6 +327,41 @@ mod tests {
         assert_eq!(request.cookie(SESSION), Some("abc"));
         assert_eq!(request.cookie(LANGUAGE), Some("en"));
         assert_eq!(request.cookie("b"), None);
+    }
+
+    #[test]
+    fn nobody_is_sent_elsewhere() {
+        for path in ["/", "/controle/99DE/2026-08", "/verstrekkingen?van=2026-01-01&school=99DE#x", "/a//b"] {
+            assert!(is_own_path(path), "{path}");
+        }
+        for path in [
+            "",
+            "x",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/\u{e9}",
+            "/ x",
+        ] {
+            assert!(!is_own_path(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_query_holds_is_known_and_said_once() {
+        let renamed = |text: &str| {
+            let pairs = Pairs::parse(text.as_bytes()).renamed(&[("from", "van"), ("until", "tot")]);
+            pairs.map(|pairs| pairs.with(&[]))
+        };
+        assert_eq!(renamed("until=2&from=1").as_deref(), Some("tot=2&van=1"));
+        assert_eq!(renamed("").as_deref(), Some(""));
+        for wrong in ["x=1", "from=1&from=1", "from=", "from=%20", "van=1"] {
+            assert_eq!(renamed(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

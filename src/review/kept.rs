@@ -91,6 +91,11 @@ impl Kept {
         entries.iter().find(own).and_then(|entry| take(&entry.thing))
     }
 
+    /// Lets go of all that is kept for a session, which has ended.
+    pub(super) fn forget(&self, session: &[u8; 32]) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).retain(|entry| entry.session != *session);
+    }
+
     /// Keeps a person.
     pub(super) fn keep(&self, visitor: &Visitor, subject: Subject) -> Arc<Subject> {
         let subject = Arc::new(subject);

@@ -31,6 +31,9 @@ use crate::{
 const REASONS: [(u8, &str); 6] =
     [(1, "inzage"), (2, "rechten"), (3, "correctie"), (4, "klacht"), (5, "datalek"), (6, "controle")];
 
+/// Characters of what a person is known by, at most.
+const LONGEST: usize = 4096;
+
 /// The number of a reason.
 pub(super) fn why(word: &str) -> Result<u8, Wrong> {
     REASONS.iter().find(|(_, known)| *known == word).map(|(number, _)| *number).ok_or(Wrong::Bad)
@@ -86,13 +89,38 @@ pub(super) fn form(view: &View<'_>, said: Option<&str>) -> Result<Markup, Wrong>
     })
 }
 
-/// Looks a person up, and keeps what is needed to go on.
-pub(super) fn look_up(view: &View<'_>, form: &Pairs) -> Result<Subject, Wrong> {
+/// Who is asked about, and why.
+pub(super) struct Question<'q> {
+    pub(super) school: &'q str,
+    /// What the number is: `eckid`, `handle`, `key` or `pgn`.
+    pub(super) by: &'q str,
+    pub(super) number: &'q str,
+    pub(super) reason: &'q str,
+    /// Whether it is somebody of the staff.
+    pub(super) staff: bool,
+}
+
+fn question(form: &Pairs) -> Result<Question<'_>, Wrong> {
+    let given = |name: &str| form.get(name).ok_or(Wrong::Bad);
+    Ok(Question {
+        school: given("school")?,
+        by: given("soort")?,
+        number: given("nummer")?,
+        reason: given("reden")?,
+        staff: form.get("leerkracht").is_some(),
+    })
+}
+
+/// Looks a person up.
+pub(super) fn look_up(view: &View<'_>, question: &Question<'_>) -> Result<Subject, Wrong> {
     view.demand(Permission::Person)?;
-    let school = view.school(form.get("school").ok_or(Wrong::Bad)?)?;
-    let why = why(form.get("reden").ok_or(Wrong::Bad)?)?;
-    let number = Zeroizing::new(form.get("nummer").ok_or(Wrong::Bad)?.to_owned());
-    let given = match form.get("soort").ok_or(Wrong::Bad)? {
+    let school = view.school(question.school)?;
+    let why = why(question.reason)?;
+    if question.number.chars().count() > LONGEST {
+        return Err(Wrong::Bad);
+    }
+    let number = Zeroizing::new(question.number.trim().to_owned());
+    let given = match question.by {
         "eckid" => Given::EckId(number),
         "handle" => {
             let mut handle = [0; 16];
@@ -104,8 +132,7 @@ pub(super) fn look_up(view: &View<'_>, form: &Pairs) -> Result<Subject, Wrong> {
         "pgn" => Given::Pgn(number),
         _ => return Err(Wrong::Bad),
     };
-    let staff = form.get("leerkracht").is_some();
-    let kind = if staff { catalogue::Person::Leerkracht } else { catalogue::Person::Leerling };
+    let kind = if question.staff { catalogue::Person::Leerkracht } else { catalogue::Person::Leerling };
     let reference = view.read(Reading::Inzage, Some(&school.brin), None, why)?;
     let answers = view.answers()?;
     let who = |given| Who { school, person: kind, given, feed: None };
@@ -182,8 +209,7 @@ pub(super) fn head(view: &View<'_>, reference: Uuid) -> Head {
 
 fn rights(view: &View<'_>, school: &School, subject: &Subject) -> Result<Markup, Wrong> {
     let t = view.texts();
-    let standing = view.standing(&school.brin)?;
-    let own: Vec<&Right> = standing.rights().iter().filter(|right| is_about(right, subject)).collect();
+    let own = rights_of(view, subject)?;
     let may = view.visitor.may(Permission::Enter);
     let lift = |right: &Right| {
         html! {
@@ -231,6 +257,12 @@ fn rights(view: &View<'_>, school: &School, subject: &Subject) -> Result<Markup,
     })
 }
 
+/// What stands for a person.
+pub(super) fn rights_of(view: &View<'_>, subject: &Subject) -> Result<Vec<Right>, Wrong> {
+    let standing = view.standing(&subject.brin)?;
+    Ok(standing.rights().iter().filter(|right| is_about(right, subject)).cloned().collect())
+}
+
 fn is_about(right: &Right, subject: &Subject) -> bool {
     let known = subject.person.distinct();
     right.handles.iter().any(|handle| known.contains(&handle.0))
@@ -270,11 +302,8 @@ fn scopes(view: &View<'_>, school: &School) -> Vec<(String, String)> {
     all
 }
 
-/// Enters an objection, a restriction or a consent.
-pub(super) fn enter(view: &View<'_>, subject: &Subject, form: &Pairs) -> Result<String, Wrong> {
-    view.demand(Permission::Enter)?;
-    let t = view.texts();
-    let school = view.school(&subject.brin)?;
+/// An objection, a restriction or a consent, as a form has it.
+fn entry(form: &Pairs) -> Result<(RightKind, Scope, DecidedBy), Wrong> {
     let kind = match form.get("recht").ok_or(Wrong::Bad)? {
         "beperking" => RightKind::Beperking,
         "bezwaar" => RightKind::Bezwaar,
@@ -289,52 +318,64 @@ pub(super) fn enter(view: &View<'_>, subject: &Subject, form: &Pairs) -> Result<
     let about = form.get("waarover").ok_or(Wrong::Bad)?;
     let scope = match about.split_once(':') {
         None if about == "alles" => Scope::All,
-        Some(("doel", id)) if purpose::find(id).is_some() => Scope::Purpose(id.to_owned()),
-        Some(("overeenkomst", id)) => {
-            let own = view.agreements().find(|known| known.school == school.brin && known.id == id);
-            let agreement = own.ok_or(Wrong::NotFound)?;
-            if kind != RightKind::Toestemming && !agreement.basis.yields() {
-                return Err(Wrong::Refused(fill(t.law_goes_on, &[&report::words::basis(agreement.basis)])));
-            }
-            Scope::Agreement(id.to_owned())
-        }
+        Some(("doel", id)) => Scope::Purpose(id.to_owned()),
+        Some(("overeenkomst", id)) => Scope::Agreement(id.to_owned()),
         _ => return Err(Wrong::Bad),
     };
-    let (epoch, handles) = subject.under.clone().ok_or(Wrong::Bad)?;
-    let right = Right { kind, scope, handles, epoch, decided_by, entered_ms: 0, reference: Uuid::nil() };
-    match view.perform(Request::Enter { brin: school.brin.clone(), right })? {
-        Came::Done { reference } => Ok(fill(t.entered, &[&reference])),
-        Came::Erased { .. } | Came::Refused { .. } => Err(Wrong::Bad),
-    }
+    Ok((kind, scope, decided_by))
 }
 
-/// Lifts one.
-pub(super) fn lift(view: &View<'_>, subject: &Subject, form: &Pairs) -> Result<String, Wrong> {
+/// Enters an objection, a restriction or a consent, and gives the reference.
+pub(super) fn enter(
+    view: &View<'_>,
+    subject: &Subject,
+    (kind, scope, decided_by): (RightKind, Scope, DecidedBy),
+) -> Result<Uuid, Wrong> {
     view.demand(Permission::Enter)?;
-    let wanted: Uuid = form.get("recht").and_then(|id| id.parse().ok()).ok_or(Wrong::Bad)?;
-    let standing = view.standing(&subject.brin)?;
-    let right = standing.rights().iter().find(|right| right.reference == wanted && is_about(right, subject));
-    let right = right.ok_or(Wrong::NotFound)?;
-    let handles = right.handles.iter().map(|&handle| (right.epoch, handle)).collect();
-    let request =
-        Request::Lift { brin: subject.brin.clone(), kind: right.kind, scope: right.scope.clone(), handles };
-    match view.perform(request)? {
-        Came::Done { reference } => Ok(fill(view.texts().lifted, &[&reference])),
-        Came::Erased { .. } | Came::Refused { .. } => Err(Wrong::Bad),
+    let school = view.school(&subject.brin)?;
+    match &scope {
+        Scope::Agreement(id) => {
+            let own = view.agreements().find(|known| known.school == school.brin && known.id == *id);
+            let agreement = own.ok_or(Wrong::NotFound)?;
+            if kind != RightKind::Toestemming && !agreement.basis.yields() {
+                return Err(Wrong::Refused(fill(
+                    view.texts().law_goes_on,
+                    &[&report::words::basis(agreement.basis)],
+                )));
+            }
+        }
+        Scope::Purpose(id) if purpose::find(id).is_none() => return Err(Wrong::NotFound),
+        Scope::All | Scope::Purpose(_) => {}
     }
+    let (epoch, handles) = subject.under.clone().ok_or(Wrong::NotFound)?;
+    let right = Right { kind, scope, handles, epoch, decided_by, entered_ms: 0, reference: Uuid::nil() };
+    view.done(Request::Enter { brin: school.brin.clone(), right })
+}
+
+/// Lifts one, and gives the reference.
+pub(super) fn lift(view: &View<'_>, subject: &Subject, wanted: Uuid) -> Result<Uuid, Wrong> {
+    view.demand(Permission::Enter)?;
+    let own = rights_of(view, subject)?;
+    let right = own.into_iter().find(|right| right.reference == wanted).ok_or(Wrong::NotFound)?;
+    let handles = right.handles.iter().map(|&handle| (right.epoch, handle)).collect();
+    view.done(Request::Lift { brin: subject.brin.clone(), kind: right.kind, scope: right.scope, handles })
+}
+
+/// What was erased of a person.
+#[derive(serde::Serialize)]
+pub(super) struct Erased {
+    rows: u64,
+    summaries: u64,
+    /// Still there: their day is not over, or not sealed yet.
+    unsealed: u64,
 }
 
 /// Erases all there is of a person.
-pub(super) fn erase(view: &View<'_>, subject: &Subject, form: &Pairs) -> Result<String, Wrong> {
+pub(super) fn erase(view: &View<'_>, subject: &Subject) -> Result<Erased, Wrong> {
     view.demand(Permission::Enter)?;
-    if form.get("zeker") != Some("ja") {
-        return Err(Wrong::Bad);
-    }
     let handles = subject.person.distinct().into_iter().map(HexHandle).collect();
     match view.perform(Request::Erase { brin: subject.brin.clone(), handles })? {
-        Came::Erased { rows, summaries, unsealed } => {
-            Ok(fill(view.texts().erased, &[&rows, &summaries, &unsealed]))
-        }
+        Came::Erased { rows, summaries, unsealed } => Ok(Erased { rows, summaries, unsealed }),
         Came::Done { .. } | Came::Refused { .. } => Err(Wrong::Bad),
     }
 }
@@ -347,7 +388,7 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
         Ok(Answer::html(page(view.visitor, Room::Pupil, "/leerling", t.pupil, &main)))
     };
     if path.is_empty() {
-        return match look_up(view, form) {
+        return match question(form).and_then(|question| look_up(view, &question)) {
             Ok(subject) => {
                 let subject = kept.keep(view.visitor, subject);
                 shown(&subject, None)
@@ -370,15 +411,28 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
         Err(wrong) => Err(wrong),
     };
     match path {
-        "intrekken" => shown(&subject, said(lift(view, &subject, form))?),
+        "intrekken" => {
+            let right = form.get("recht").and_then(|id| id.parse().ok()).ok_or(Wrong::Bad)?;
+            let lifted = lift(view, &subject, right).map(|reference| fill(t.lifted, &[&reference]));
+            shown(&subject, said(lifted)?)
+        }
         "pdf" => {
             let school = view.school(&subject.brin)?;
             let reference = view.read(Reading::Inzage, Some(&subject.brin), None, subject.why)?;
             let part = report_of(view, school, &subject)?;
             Answer::pdf("inzage.pdf", report::pdf(&head(view, reference), &part))
         }
-        "vastleggen" => shown(&subject, said(enter(view, &subject, form))?),
-        "wissen" => shown(&subject, said(erase(view, &subject, form))?),
+        "vastleggen" => {
+            let entered = enter(view, &subject, entry(form)?).map(|reference| fill(t.entered, &[&reference]));
+            shown(&subject, said(entered)?)
+        }
+        "wissen" => {
+            if form.get("zeker") != Some("ja") {
+                return Err(Wrong::Bad);
+            }
+            let told = |Erased { rows, summaries, unsealed }| fill(t.erased, &[&rows, &summaries, &unsealed]);
+            shown(&subject, said(erase(view, &subject).map(told))?)
+        }
         _ => Err(Wrong::NotFound),
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{Span, civil::Date};
 use maud::{Markup, html};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::{
     account::Permission,
@@ -24,7 +25,7 @@ use crate::{
     },
     clock::{day_start_ms, local_minute},
     config::School,
-    control::{Answer as Came, Request},
+    control::Request,
     disclosure::rollup::Month,
     standing::{Attestation, Mark, MonthReview, Reviewed, Seed},
 };
@@ -54,7 +55,7 @@ struct ReviewedBy {
     findings: usize,
     overall: Mark,
     conclusion: String,
-    reference: uuid::Uuid,
+    reference: Uuid,
 }
 
 fn first_shown(today: Date) -> Date {
@@ -300,45 +301,64 @@ pub(super) fn show_sample(
     })
 }
 
-/// Attests.
+/// Answers the form.
 pub(super) fn attest(view: &View<'_>, brin: &str, month: &str, form: &Pairs) -> Result<Markup, Wrong> {
     view.demand(Permission::Attest)?;
     let t = view.texts();
     let sample = sample(view, brin, month)?;
-    if form.get("wortel") != Some(sample.root.as_str()) {
-        return Err(Wrong::Stale);
-    }
-    let mut marks = Vec::new();
-    for entry in &sample.entries {
+    let marks = sample.entries.iter().filter_map(|entry| {
         let position = entry.first.0;
-        let mark = match form.get(&format!("oordeel-{position}")) {
-            Some("bevinding") => Mark::Bevinding,
-            Some("in-orde") => Mark::InOrde,
-            _ => {
-                let said = Some(("fout", fill(t.judge_all, &[&sample.entries.len()])));
-                return show_sample(view, &sample, said);
-            }
+        let mark = match form.get(&format!("oordeel-{position}"))? {
+            "bevinding" => Mark::Bevinding,
+            "in-orde" => Mark::InOrde,
+            _ => return None,
         };
         let remark = form.get(&format!("opmerking-{position}")).unwrap_or_default().to_owned();
-        marks.push(Reviewed { mark, position, remark });
-    }
-    let overall =
-        if marks.iter().any(|one| one.mark == Mark::Bevinding) { Mark::Bevinding } else { Mark::InOrde };
-    let review = MonthReview {
-        checkpoint: sample.seed,
-        conclusion: form.get("conclusie").unwrap_or_default().to_owned(),
-        deliveries: sample.deliveries,
-        month: sample.of,
-        overall,
-        sample: marks,
-    };
-    let said = match view.perform(Request::Attest { brin: sample.school.clone(), review }) {
-        Ok(Came::Done { reference }) => ("goed", fill(t.attested, &[&reference])),
-        Ok(Came::Erased { .. } | Came::Refused { .. }) => return Err(Wrong::Bad),
+        Some(Reviewed { mark, position, remark })
+    });
+    let marks = marks.collect();
+    let root = form.get("wortel").unwrap_or_default();
+    let said = match attest_to(view, &sample, root, marks, form.get("conclusie").unwrap_or_default()) {
+        Ok(reference) => ("goed", fill(t.attested, &[&reference])),
         Err(Wrong::Refused(what)) => ("fout", fill(t.refused, &[&what])),
         Err(wrong) => return Err(wrong),
     };
     show_sample(view, &sample, Some(said))
+}
+
+/// Attests to a sample, judged whole, and gives the reference. The root is of what was shown: what is judged must be what
+/// is attested to.
+pub(super) fn attest_to(
+    view: &View<'_>,
+    sample: &Sample,
+    root: &str,
+    mut marks: Vec<Reviewed>,
+    conclusion: &str,
+) -> Result<Uuid, Wrong> {
+    view.demand(Permission::Attest)?;
+    let t = view.texts();
+    if root != sample.root {
+        return Err(Wrong::Stale);
+    }
+    if view.standing(&sample.school)?.reviews().iter().any(|one| one.review.month == sample.of) {
+        return Err(Wrong::Refused(t.already_reviewed.into()));
+    }
+    marks.sort_by_key(|one| one.position);
+    let mut drawn: Vec<u64> = sample.entries.iter().map(|entry| entry.first.0).collect();
+    drawn.sort_unstable();
+    if !marks.iter().map(|one| one.position).eq(drawn) {
+        return Err(Wrong::Refused(fill(t.judge_all, &[&sample.entries.len()])));
+    }
+    let found = marks.iter().any(|one| one.mark == Mark::Bevinding);
+    let review = MonthReview {
+        checkpoint: sample.seed,
+        conclusion: conclusion.trim().to_owned(),
+        deliveries: sample.deliveries,
+        month: sample.of,
+        overall: if found { Mark::Bevinding } else { Mark::InOrde },
+        sample: marks,
+    };
+    view.done(Request::Attest { brin: sample.school.clone(), review })
 }
 
 /// Puts on record that the sample of a month is looked at.

@@ -221,6 +221,11 @@ impl Sessions {
         Ok(Some(Session { account: account.clone(), language, reference, ends_ms: latest }))
     }
 
+    /// Whether a token may be one of a session, by what is in memory alone; [`Self::find`] says whether it is.
+    pub fn may_know(&self, token: &str) -> bool {
+        self.kept().contains_key(&hash(token))
+    }
+
     /// Has a session in another language from now on.
     pub fn speak(&self, token: &str, language: Language) {
         if let Some(session) = self.kept().get_mut(&hash(token)) {

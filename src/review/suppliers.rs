@@ -35,13 +35,23 @@ use crate::{
     standing::{Notice, NoticeKind, NoticeState},
 };
 
-/// Suppliers with something of the visitor's schools: an agreement, or a delivery.
-fn own<'a>(view: &View<'a>) -> Result<Vec<&'a Recipient>, Wrong> {
-    if view.visitor.schools.is_empty() {
-        return Ok(view.config.recipients.iter().map(AsRef::as_ref).collect());
-    }
-    let agreed = |id: &str| view.agreements().any(|agreement| agreement.recipient == id);
-    Ok(view.config.recipients.iter().map(AsRef::as_ref).filter(|one: &&Recipient| agreed(&one.id)).collect())
+/// Suppliers with something of the visitor's schools: an agreement, or a delivery. What others have is nothing to tell:
+/// not even that there is such a supplier.
+pub(super) fn own<'a>(view: &View<'a>) -> Result<Vec<&'a Recipient>, Wrong> {
+    let all = view.config.recipients.iter().map(AsRef::as_ref);
+    let Some(schools) = view.scope(&Pairs::default())? else { return Ok(all.collect()) };
+    // Also those whose agreement has gone.
+    let sums = view.index.sums(&Filter { schools: Some(schools), ..Filter::default() }, By::Recipient)?;
+    let is_own = |one: &&Recipient| {
+        view.agreements().any(|agreement| agreement.recipient == one.id)
+            || sums.contains_key(&Key { recipient: Some(Leaf::recipient_code(&one.id)), ..Key::default() })
+    };
+    Ok(all.filter(is_own).collect())
+}
+
+/// One of them.
+pub(super) fn find<'a>(view: &View<'a>, id: &str) -> Result<&'a Recipient, Wrong> {
+    own(view)?.into_iter().find(|known| known.id == id).ok_or(Wrong::NotFound)
 }
 
 /// A supplier in the list, with what it got in a year.
@@ -168,7 +178,7 @@ impl Serialize for Found<'_> {
 /// Looks a supplier up.
 pub(super) fn look_up<'a>(view: &View<'a>, id: &str, query: &Pairs) -> Result<Found<'a>, Wrong> {
     view.demand(Permission::Read)?;
-    let supplier = own(view)?.into_iter().find(|known| known.id == id).ok_or(Wrong::NotFound)?;
+    let supplier = find(view, id)?;
     let days = days(query, view.today(), 365)?;
     let filter = Filter {
         schools: view.scope(query)?,
@@ -411,7 +421,7 @@ pub(super) fn csv(view: &View<'_>, id: &str, query: &Pairs) -> Result<Answer, Wr
 /// Everything the supplier received, as a report. Of one school, or of all for whoever sees all.
 pub(super) fn pdf(view: &View<'_>, id: &str, query: &Pairs) -> Result<Answer, Wrong> {
     view.demand(Permission::Export)?;
-    let supplier = own(view)?.into_iter().find(|known| known.id == id).ok_or(Wrong::NotFound)?;
+    let supplier = find(view, id)?;
     let days = days(query, view.today(), 365)?;
     let scope = view.scope(query)?;
     let reference = view.read(Reading::Received, query.get("school"), Some(id), 0)?;

@@ -94,8 +94,6 @@ texts! {
     date: "Datum", "Date";
     month: "Maand", "Month";
     status: "Status", "Status";
-    by: "Door", "By";
-    name: "Naam", "Name";
 
     // log-in
     log_in: "Inloggen", "Log in";
@@ -210,7 +208,6 @@ texts! {
     proof_pending: "Het bewijs is er zodra het logboek de regel heeft gepubliceerd, binnen enkele seconden.",
         "The proof is there once the log has published the entry, within seconds.";
     proof_download: "Bewijs downloaden", "Download the proof";
-    entry: "Logregel", "Log entry";
     transaction: "Transactie", "Transaction";
     started: "Begonnen", "Started";
     ended: "Geëindigd", "Ended";
@@ -333,7 +330,6 @@ texts! {
         got in the period. The report has what the notification within 72 hours must hold.";
     pseudonyms: "Gelekte pseudoniemen, één per regel", "Leaked pseudonyms, one a line";
     make_report: "Rapport maken", "Make the report";
-    affected: "Geraakte personen", "Affected persons";
     affected_csv: "Geraakte personen als CSV", "Affected persons as CSV";
 
     // review

@@ -10,6 +10,7 @@ use super::{
     account::{AccountCode, Accounts, Language, Permission, Role, Roll},
     http::Pairs,
     integrity::Integrity,
+    routes::Access,
     texts::Texts,
 };
 use crate::{
@@ -70,6 +71,14 @@ impl Visitor {
         self.role.may(permission)
     }
 
+    /// Whether what a route leads to is for this visitor, whatever it is about.
+    pub(super) fn admit(&self, access: Access) -> Result<(), Wrong> {
+        match access {
+            Access::For(permission) if !self.may(permission) => Err(Wrong::Forbidden),
+            Access::For(_) | Access::LoggedIn | Access::Open => Ok(()),
+        }
+    }
+
     pub(super) fn sees(&self, brin: &str) -> bool {
         self.schools.is_empty() || self.schools.iter().any(|own| own == brin)
     }
@@ -80,6 +89,8 @@ impl Visitor {
 pub(super) enum Wrong {
     /// It cannot be understood.
     Bad,
+    /// Nobody can be told from another: the accounts cannot be read.
+    Closed,
     /// The role may not.
     Forbidden,
     /// There is none, or it is of a school of others: the two look the same.
@@ -198,6 +209,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The same, where what comes of it is a reference.
+    pub(super) fn done(&self, request: Request) -> Result<Uuid, Wrong> {
+        match self.perform(request)? {
+            Answer::Done { reference } => Ok(reference),
+            Answer::Erased { .. } | Answer::Refused { .. } => Err(Wrong::Bad),
+        }
+    }
+
     /// Puts on record that the log is about to be read, and gives the reference.
     pub(super) fn read(
         &self,
@@ -212,10 +231,7 @@ impl<'a> View<'a> {
             recipient: recipient.map(str::to_owned),
             why,
         };
-        match self.perform(request)? {
-            Answer::Done { reference } => Ok(reference),
-            Answer::Erased { .. } | Answer::Refused { .. } => Err(Wrong::Bad),
-        }
+        self.done(request)
     }
 
     /// Names of accounts, by what stands for them in the log.
@@ -259,7 +275,7 @@ pub(super) fn days_or_all(form: &Pairs) -> Result<RangeInclusive<Date>, Wrong> {
 }
 
 /// Years that a log cannot have would make dates that nothing can count with.
-fn period(from: Date, until: Date) -> Result<RangeInclusive<Date>, Wrong> {
+pub(super) fn period(from: Date, until: Date) -> Result<RangeInclusive<Date>, Wrong> {
     let known = |day: &Date| ALWAYS.contains(day);
     if from <= until && known(&from) && known(&until) { Ok(from..=until) } else { Err(Wrong::Bad) }
 }
