@@ -188,6 +188,7 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
 }
 
 fn affected(leak: &Leak, out: &mut dyn io::Write) -> io::Result<()> {
+    csv::begin(out)?;
     csv::row(
         out,
         &["school", "handle", "logsleutel", "soort", "sinds", "laatst", "verstrekkingen", "gegevens"],

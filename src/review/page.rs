@@ -197,7 +197,7 @@ pub(super) fn facts(facts: &[(&str, Markup)]) -> Markup {
 /// A table: on a narrow screen each row becomes a card, with the heads before its cells.
 pub(super) fn table(caption: &str, heads: &[&str], rows: impl IntoIterator<Item = Vec<Markup>>) -> Markup {
     html! {
-        div.sluis-table-around role="region" tabindex="0" aria-label=(caption) {
+        div.sluis-table-around role="group" tabindex="0" aria-label=(caption) {
             table.sluis-table {
                 caption { (caption) }
                 thead { tr { @for head in heads { th scope="col" { (head) } } } }

@@ -260,7 +260,7 @@ pub(super) fn show_sample(
         p { (school.name) ", " (sample.month) ". " (fill(t.sample_of, &[&count, &sample.deliveries])) "." }
         p.sluis-hint { (fill(t.seed, &[&sample.size])) ": " span.sluis-code { (sample.root) } }
         @if count == 0 { p { (t.nothing_to_review) } }
-        form method="post" action=(path) data-progress=(t.progress) {
+        form method="post" action=(path) data-progress=[may.then_some(t.progress)] {
             (csrf(view.visitor))
             input type="hidden" name="wortel" value=(sample.root);
             @for (row, entry) in sample.sample.iter().zip(&sample.entries) {
