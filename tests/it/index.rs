@@ -426,7 +426,7 @@ fn pages_visit_each_once(index: &DeliveryIndex, filter: &Filter, taken: &[Entry]
 }
 
 fn sums_are_those_of(index: &DeliveryIndex, filter: &Filter, taken: &[Entry]) {
-    for by in [By::Day, By::Recipient, By::RecipientDay, By::School, By::Whole] {
+    for by in [By::Day, By::Recipient, By::RecipientDay, By::School, By::SchoolMonth, By::Whole] {
         let mut groups: BTreeMap<Key, Vec<&Entry>> = BTreeMap::new();
         for entry in taken {
             let day = Some(day_of(entry.recorded_ms));
@@ -436,6 +436,10 @@ fn sums_are_those_of(index: &DeliveryIndex, filter: &Filter, taken: &[Entry]) {
                 By::Recipient => Key { recipient, ..Key::default() },
                 By::RecipientDay => Key { recipient, day, school: None },
                 By::School => Key { school: Some(entry.brin()), ..Key::default() },
+                By::SchoolMonth => {
+                    let month = day.map(|day| day.first_of_month());
+                    Key { school: Some(entry.brin()), day: month, recipient: None }
+                }
                 By::Whole => Key::default(),
             };
             groups.entry(key).or_default().push(entry);
@@ -459,6 +463,10 @@ fn sums_are_those_of(index: &DeliveryIndex, filter: &Filter, taken: &[Entry]) {
             assert_eq!(sum.first_ms, entries[0].recorded_ms);
             assert_eq!(sum.last_ms, entries[entries.len() - 1].recorded_ms);
             for fields in [Fields::Leerkracht, Fields::Leerling, Fields::Results] {
+                if by == By::SchoolMonth {
+                    assert!(sum.about(fields).is_none());
+                    continue;
+                }
                 let own: Vec<Persons> = entries
                     .iter()
                     .flat_map(|entry| entry.about())
