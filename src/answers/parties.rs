@@ -63,6 +63,11 @@ pub struct Under {
 }
 
 impl Under {
+    /// Whether nothing had been agreed on: such a delivery is refused.
+    pub fn is_none(&self) -> bool {
+        self.sha256.bytes().all(|digit| digit == b'0')
+    }
+
     /// The one that leaves hold. A file that was changed since still tells its id: leaves hold that of the activity too.
     pub fn of(config: &Config, hash: &[u8; 32], activity: &[u8; 16], version: u32) -> Self {
         let all = config.agreements.all();

@@ -140,7 +140,9 @@ impl Review {
     /// Answers a request. Waits; not for async contexts.
     fn answer(self: &Arc<Self>, request: &Request) -> Answer {
         match request.path.as_str() {
-            "/assets/app.css" => return Answer::asset("text/css; charset=utf-8", include_bytes!("assets/app.css")),
+            "/assets/app.css" => {
+                return Answer::asset("text/css; charset=utf-8", include_bytes!("assets/app.css"));
+            }
             "/assets/app.js" => {
                 return Answer::asset("text/javascript; charset=utf-8", include_bytes!("assets/app.js"));
             }
@@ -242,7 +244,9 @@ impl Review {
                 let (title, main) = disclosures::show_one(&view, &one);
                 shown(Room::Disclosures, &title, main)
             }
-            ["verstrekkingen", position, "bewijs"] => disclosures::proof_file(disclosures::one(&view, position)?),
+            ["verstrekkingen", position, "bewijs"] => {
+                disclosures::proof_file(disclosures::one(&view, position)?)
+            }
             ["leveranciers"] => shown(Room::Suppliers, t.suppliers, suppliers::list(&view)?),
             ["leveranciers", id] => {
                 let (title, main) = suppliers::one(&view, id, query)?;
@@ -250,7 +254,7 @@ impl Review {
             }
             ["leveranciers", id, "gegevens.csv"] => suppliers::csv(&view, id, query),
             ["leveranciers", id, "rapport.pdf"] => suppliers::pdf(&view, id, query),
-            ["leerling"] => shown(Room::Pupil, t.pupil, person::form(&view, None)?),
+            ["leerling"] => shown(Room::Pupil, t.pupil, person::form(&view, None, &Pairs::default())?),
             ["datalek"] => shown(Room::Breach, t.breach, breach::form(&view, None)?),
             ["controle"] => {
                 let months = reviews::months(&view, query)?;
@@ -281,7 +285,11 @@ impl Review {
                     self.sessions.speak(token, language);
                 }
                 let year = 365 * 24 * 60 * 60;
-                return Ok(Answer::see(back.unwrap_or("/")).cookie(LANGUAGE, Some(language.code()), Some(year)));
+                return Ok(Answer::see(back.unwrap_or("/")).cookie(
+                    LANGUAGE,
+                    Some(language.code()),
+                    Some(year),
+                ));
             }
             _ => {}
         }
@@ -442,7 +450,8 @@ impl Review {
         let given: api::Credentials = api::parse(&request.body)?;
         match self.logins.attempt(&given.name, &Passphrase::given(&given.passphrase), &given.code) {
             Ok(entered) => {
-                let token = self.sessions.begin(entered).map_err(|error| Wrong::Refused(error.to_string()))?;
+                let token =
+                    self.sessions.begin(entered).map_err(|error| Wrong::Refused(error.to_string()))?;
                 let csrf = session::csrf(token.expose());
                 Ok(api::session(&csrf).cookie(SESSION, Some(token.expose()), None))
             }
@@ -508,7 +517,9 @@ impl Handler for Arc<Review> {
             Err(BodyError::TooSlow) => {
                 return problem_details::closing(StatusCode::REQUEST_TIMEOUT, "body-too-slow");
             }
-            Err(BodyError::Broken) => return problem_details::closing(StatusCode::BAD_REQUEST, "body-broken"),
+            Err(BodyError::Broken) => {
+                return problem_details::closing(StatusCode::BAD_REQUEST, "body-broken");
+            }
         };
         let turn = tokio::time::timeout(TURN, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {

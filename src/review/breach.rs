@@ -39,7 +39,7 @@ pub(super) fn form(view: &View<'_>, said: Option<&str>) -> Result<Markup, Wrong>
                 label for="pseudoniemen" { (t.pseudonyms) }
                 textarea id="pseudoniemen" name="pseudoniemen" autocomplete="off" spellcheck="false" {}
             }
-            (person::reasons(t))
+            (person::reasons(t, None))
             button.sluis-button type="submit" { (t.make_report) }
         }
     })
@@ -54,14 +54,18 @@ fn schools(view: &View<'_>) -> Markup {
     select("school", t.school, all.into_iter().chain(own), None)
 }
 
-fn asked<'a>(view: &View<'a>, breach: &Breach) -> Result<(&'a Arc<Recipient>, Option<&'a Arc<School>>), Wrong> {
+fn asked<'a>(
+    view: &View<'a>,
+    breach: &Breach,
+) -> Result<(&'a Arc<Recipient>, Option<&'a Arc<School>>), Wrong> {
     let school = breach.brin.as_deref().map(|brin| view.school(brin)).transpose()?;
     Ok((view.config.recipient(&breach.recipient).ok_or(Wrong::NotFound)?, school))
 }
 
 fn begin(view: &View<'_>, form: &Pairs) -> Result<Breach, Wrong> {
     view.demand(Permission::Person)?;
-    let recipient = view.config.recipient(form.get("leverancier").ok_or(Wrong::Bad)?).ok_or(Wrong::NotFound)?;
+    let recipient =
+        view.config.recipient(form.get("leverancier").ok_or(Wrong::Bad)?).ok_or(Wrong::NotFound)?;
     let school = form.get("school").map(|brin| view.school(brin)).transpose()?;
     if school.is_none() && !view.visitor.schools.is_empty() {
         return Err(Wrong::Bad);
@@ -109,16 +113,10 @@ fn show(view: &View<'_>, breach: &Breach) -> Result<Markup, Wrong> {
             @if leak.is_some() { (button("/datalek/csv", t.affected_csv)) }
         }
         p.sluis-hint { (t.reference) ": " span.sluis-code { (breach.reference) } ". " (t.dutch_report) }
-        section.sluis-report lang="nl" {
-            h2 { (part.heading) }
-            (report::fragment(&part, 3))
-        }
+        div.sluis-report lang="nl" { (report::fragment(&part, 2)) }
         @if let Some(leak) = &leak {
             @let part = lists::leak(leak);
-            section.sluis-report lang="nl" {
-                h2 { (part.heading) }
-                (report::fragment(&part, 3))
-            }
+            div.sluis-report lang="nl" { (report::fragment(&part, 2)) }
         }
     })
 }
@@ -148,7 +146,8 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
         }
         "pdf" => {
             let reference = again()?;
-            let head = Head { reference: Some(reference), days: Some(breach.days.clone()), made: view.today() };
+            let head =
+                Head { reference: Some(reference), days: Some(breach.days.clone()), made: view.today() };
             Answer::pdf("datalek.pdf", report::pdf(&head, &report_of(view, &breach)?))
         }
         _ => Err(Wrong::NotFound),
@@ -157,7 +156,10 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
 
 fn affected(leak: &Leak, out: &mut dyn io::Write) -> io::Result<()> {
     csv::begin(out)?;
-    csv::row(out, &["school", "handle", "logsleutel", "soort", "sinds", "laatst", "verstrekkingen", "gegevens"])?;
+    csv::row(
+        out,
+        &["school", "handle", "logsleutel", "soort", "sinds", "laatst", "verstrekkingen", "gegevens"],
+    )?;
     for one in &leak.affected {
         let (epoch, deliveries) = (one.epoch.to_string(), one.deliveries.to_string());
         let (first, last) = (day_of(one.first_ms).to_string(), day_of(one.last_ms).to_string());

@@ -11,8 +11,8 @@ const WIDTH: u64 = 720;
 const HEIGHT: u64 = 220;
 /// Left of the bars, for the numbers; below them, for the days.
 const LEFT: u64 = 56;
-const BELOW: u64 = 24;
-const ABOVE: u64 = 8;
+const BELOW: u64 = 32;
+const ABOVE: u64 = 14;
 
 /// The class that gives a series its colour.
 fn series(place: usize) -> String {
@@ -26,7 +26,9 @@ pub(super) fn stacks(
     names: &[String],
     values: &BTreeMap<(Date, usize), u64>,
 ) -> Markup {
-    let total = |day: Date| (0..names.len()).map(|place| values.get(&(day, place)).copied().unwrap_or(0)).sum::<u64>();
+    let total = |day: Date| {
+        (0..names.len()).map(|place| values.get(&(day, place)).copied().unwrap_or(0)).sum::<u64>()
+    };
     let top = nice(days.iter().map(|&day| total(day)).max().unwrap_or(0));
     let plot = HEIGHT - BELOW - ABOVE;
     let step = (WIDTH - LEFT) as f64 / days.len().max(1) as f64;
@@ -35,7 +37,6 @@ pub(super) fn stacks(
     let every = days.len().div_ceil(8).max(1);
     html! {
         figure.sluis-chart {
-            figcaption { (caption) }
             @if names.len() > 1 {
                 ul.sluis-legend {
                     @for (place, name) in names.iter().enumerate() {
@@ -111,7 +112,9 @@ mod tests {
 
     #[test]
     fn axes_end_at_round_numbers() {
-        for (most, top) in [(0, 4), (4, 4), (5, 8), (9, 20), (21, 40), (81, 100), (101, 200), (1_000_000, 1_000_000)] {
+        for (most, top) in
+            [(0, 4), (4, 4), (5, 8), (9, 20), (21, 40), (81, 100), (101, 200), (1_000_000, 1_000_000)]
+        {
             assert_eq!(nice(most), top, "{most}");
         }
     }

@@ -111,14 +111,17 @@ fn names(entry: &Entry) -> (Vec<&'static str>, Vec<&'static str>) {
 
 /// The filter of a query.
 pub(super) fn filter(view: &View<'_>, query: &Pairs) -> Result<Filter, Wrong> {
-    let field = query.get("veld").map(|name| catalogue().find(name).map(|_| name.to_owned()).ok_or(Wrong::Bad));
-    let how = query.get("afloop").map(|word| {
-        How::ALL.into_iter().find(|how| how.as_str() == word).ok_or(Wrong::Bad)
-    });
-    let basis = query.get("grondslag").map(|word| {
-        BASES.into_iter().find(|basis| basis.as_str() == word).ok_or(Wrong::Bad)
-    });
-    let recipient = query.get("leverancier").map(|id| view.config.recipient(id).map(|one| one.id.clone()).ok_or(Wrong::Bad));
+    let field =
+        query.get("veld").map(|name| catalogue().find(name).map(|_| name.to_owned()).ok_or(Wrong::Bad));
+    let how = query
+        .get("afloop")
+        .map(|word| How::ALL.into_iter().find(|how| how.as_str() == word).ok_or(Wrong::Bad));
+    let basis = query
+        .get("grondslag")
+        .map(|word| BASES.into_iter().find(|basis| basis.as_str() == word).ok_or(Wrong::Bad));
+    let recipient = query
+        .get("leverancier")
+        .map(|id| view.config.recipient(id).map(|one| one.id.clone()).ok_or(Wrong::Bad));
     let of_basis = |basis: Basis| {
         view.agreements().filter(|one| one.basis == basis).map(|one| one.id.clone()).collect::<Vec<_>>()
     };
@@ -179,13 +182,18 @@ fn outcome_text(t: &Texts, how: How) -> &'static str {
     }
 }
 
+/// The agreement; none, where nothing had been agreed on.
+fn under(t: &Texts, under: &Under) -> String {
+    if under.is_none() { t.none.into() } else { words::under(under) }
+}
+
 /// A delivery in one line.
 pub(super) fn summary(view: &View<'_>, row: &Row) -> Markup {
     let t = view.texts();
     html! {
         (outcome(t, row.how))
         @if let Some(reason) = row.reason { " " span lang="nl" { (reason) } "." }
-        " " (words::under(&row.agreement)) ". " (t.persons) ": " (u64::from(row.pupils) + u64::from(row.staff)) ". "
+        " " (t.agreement) ": " (under(t, &row.agreement)) ". " (t.persons) ": " (u64::from(row.pupils) + u64::from(row.staff)) ". "
         @if row.how != How::Refused {
             (t.released) ": " span lang="nl" { (words::or_none(row.released.iter().map(|name| words::field_left(name)))) } "."
         }
@@ -227,14 +235,14 @@ pub(super) fn show(view: &View<'_>, query: &Pairs, list: &List) -> Result<Markup
         @if list.disclosures.is_empty() { p { (t.nothing_found) } }
         @else {
             (table(t.disclosures, &[t.when, t.supplier, t.school, t.outcome, t.persons, t.released, t.withheld, t.agreement], list.disclosures.iter().map(|row| vec![
-                html! { a href={ "/verstrekkingen/" (row.position) } { (local_minute(row.start_ms)) } },
+                html! { a.sluis-moment href={ "/verstrekkingen/" (row.position) } { (local_minute(row.start_ms)) } },
                 html! { (row.recipient.shown()) @if row.results { " (" (t.results_in) ")" } },
                 html! { (row.school) @if let Some(place) = &row.dependance { " " (place) } },
                 html! { (outcome(t, row.how)) },
                 html! { (number(u64::from(row.pupils) + u64::from(row.staff), view.visitor.language())) },
                 html! { (row.released.len()) },
                 html! { (row.withheld.len()) },
-                html! { (words::under(&row.agreement)) },
+                html! { (under(t, &row.agreement)) },
             ])))
         }
         nav.sluis-pages aria-label=(t.pages) {
@@ -345,7 +353,9 @@ pub(super) fn show_one(view: &View<'_>, one: &One) -> (String, Markup) {
     let row = &one.row;
     let refused = row.how == How::Refused;
     let title = fill(if refused { t.refusal } else { t.disclosure }, &[&row.position]);
-    let count = |number: u32, what: &str| format!("{} {what}", super::page::number(number.into(), view.visitor.language()));
+    let count = |number: u32, what: &str| {
+        format!("{} {what}", super::page::number(number.into(), view.visitor.language()))
+    };
     let listed = |lines: &[FieldLine], with_line: bool| {
         html! {
             @if lines.is_empty() { (t.none) }
@@ -376,7 +386,10 @@ pub(super) fn show_one(view: &View<'_>, one: &One) -> (String, Markup) {
                     @else { (row.recipient.shown()) }
                     @if row.results { " (" (t.results_in) ")" }
                 }),
-                (t.school, html! { (row.school) @if let Some(place) = &row.dependance { " " (place) } }),
+                (t.school, html! {
+                    @if let Some(school) = view.config.school(&row.school) { (school.name) " (" (row.school) ")" } @else { (row.school) }
+                    @if let Some(place) = &row.dependance { " " (place) }
+                }),
                 (t.started, html! { (local_minute(row.start_ms)) }),
                 (t.ended, html! { (local_minute(row.end_ms)) }),
                 (t.persons, html! { (count(row.pupils, t.pupils)) ", " (count(row.staff, t.staff)) }),
@@ -388,8 +401,8 @@ pub(super) fn show_one(view: &View<'_>, one: &One) -> (String, Markup) {
             h2 #waarom { (t.why) }
             (facts(&[
                 (t.agreement, html! {
-                    span.sluis-code { (words::under(&row.agreement)) }
-                    @if !row.agreement.on_file { ". " (t.agreement_gone) }
+                    span.sluis-code { (under(t, &row.agreement)) }
+                    @if !row.agreement.on_file && !row.agreement.is_none() { ". " (t.agreement_gone) }
                 }),
                 (t.purpose, html! { span lang="nl" { (one.purpose.as_deref().unwrap_or(t.unknown)) } }),
                 (t.basis, html! { span lang="nl" { (one.basis.map_or(t.unknown, words::basis)) } }),
@@ -440,8 +453,22 @@ pub(super) fn write_csv(view: &View<'_>, filter: &Filter, out: &mut dyn io::Writ
     csv::row(
         out,
         &[
-            "logregel", "begonnen", "geeindigd", "school", "vestiging", "leverancier", "naam", "afloop", "reden",
-            "leerlingen", "leerkrachten", "overeenkomst", "versie", "verstrekt", "achtergehouden", "transactie",
+            "logregel",
+            "begonnen",
+            "geeindigd",
+            "school",
+            "vestiging",
+            "leverancier",
+            "naam",
+            "afloop",
+            "reden",
+            "leerlingen",
+            "leerkrachten",
+            "overeenkomst",
+            "versie",
+            "verstrekt",
+            "achtergehouden",
+            "transactie",
         ],
     )?;
     view.index.list(filter, &mut |entry| {

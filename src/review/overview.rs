@@ -116,6 +116,9 @@ pub(super) fn overview(view: &View<'_>) -> Result<Overview, Wrong> {
     let mut places = BTreeMap::new();
     for sum in view.index.sums(&last, By::Recipient)? {
         let Some(code) = sum.recipient() else { continue };
+        if sum.deliveries() == 0 {
+            continue;
+        }
         let party = view.party(&code);
         let (released, present) = share(&sum);
         places.insert(code, suppliers.len());

@@ -21,6 +21,7 @@ use crate::{
     clock::local_minute,
     config::School,
     control::{Answer as Came, Request},
+    keys::IdentitySource,
     policy::purpose,
     register::Register,
     report::{self, Head},
@@ -37,7 +38,7 @@ pub(super) fn why(word: &str) -> Result<u8, Wrong> {
 }
 
 /// A choice of reasons.
-pub(super) fn reasons(t: &Texts) -> Markup {
+pub(super) fn reasons(t: &Texts, chosen: Option<&str>) -> Markup {
     let text = |word: &str| match word {
         "inzage" => t.reason_inzage,
         "rechten" => t.reason_rights,
@@ -51,14 +52,14 @@ pub(super) fn reasons(t: &Texts) -> Markup {
             label for="reden" { (t.why_reading) }
             select id="reden" name="reden" required {
                 option value="" { (t.choose) }
-                @for (_, word) in REASONS { option value=(word) { (text(word)) } }
+                @for (_, word) in REASONS { option value=(word) selected[chosen == Some(word)] { (text(word)) } }
             }
         }
     }
 }
 
-/// The form.
-pub(super) fn form(view: &View<'_>, said: Option<&str>) -> Result<Markup, Wrong> {
+/// The form. What was chosen in it before stays chosen; the number does not come back.
+pub(super) fn form(view: &View<'_>, said: Option<&str>, before: &Pairs) -> Result<Markup, Wrong> {
     view.demand(Permission::Person)?;
     let t = view.texts();
     let schools = view.schools();
@@ -67,20 +68,20 @@ pub(super) fn form(view: &View<'_>, said: Option<&str>) -> Result<Markup, Wrong>
         p.sluis-lead { (t.pupil_intro) }
         form.sluis-form method="post" action="/leerling" autocomplete="off" {
             (csrf(view.visitor))
-            (select("school", t.school, schools.iter().map(|school| (school.brin.as_str(), school.name.as_str())), None))
+            (select("school", t.school, schools.iter().map(|school| (school.brin.as_str(), school.name.as_str())), before.get("school")))
             (select("soort", t.by_what, [
                 ("key", t.by_key), ("eckid", t.by_eckid), ("pgn", t.by_pgn), ("handle", t.by_handle),
-            ], None))
+            ], before.get("soort")))
             div.sluis-field {
                 label for="nummer" { (t.number) }
                 input id="nummer" name="nummer" type="text" required maxlength="4096" autocomplete="off" spellcheck="false"
                     autocapitalize="off" data-scan;
             }
             div.sluis-choice {
-                input id="leerkracht" name="leerkracht" type="checkbox" value="ja";
+                input id="leerkracht" name="leerkracht" type="checkbox" value="ja" checked[before.get("leerkracht").is_some()];
                 label for="leerkracht" { (t.is_staff) }
             }
-            (reasons(t))
+            (reasons(t, before.get("reden")))
             button.sluis-button type="submit" { (t.look_up) }
         }
     })
@@ -97,7 +98,7 @@ pub(super) fn look_up(view: &View<'_>, form: &Pairs) -> Result<Subject, Wrong> {
         "handle" => {
             let mut handle = [0; 16];
             hex::decode_to_slice(number.as_bytes(), &mut handle)
-                .map_err(|_| Wrong::Refused(Unresolved::Form.to_string()))?;
+                .map_err(|_| unresolved(view.texts(), Unresolved::Form))?;
             Given::Handle(handle)
         }
         "key" => Given::Key(number),
@@ -109,10 +110,7 @@ pub(super) fn look_up(view: &View<'_>, form: &Pairs) -> Result<Subject, Wrong> {
     let reference = view.read(Reading::Inzage, Some(&school.brin), None, why)?;
     let answers = view.answers()?;
     let who = |given| Who { school, person: kind, given, feed: None };
-    let person = answers.resolve(&who(given)).map_err(|error| match error {
-        Unresolved::Io(error) => Wrong::Unreadable(error.kind()),
-        other => Wrong::Refused(other.to_string()),
-    })?;
+    let person = answers.resolve(&who(given)).map_err(|error| unresolved(view.texts(), error))?;
     // What is entered for the person stands under the newest key that the person is known under.
     let newest = person.handles.iter().filter_map(|&(epoch, _)| epoch).max();
     let under = newest.map(|newest| {
@@ -122,8 +120,30 @@ pub(super) fn look_up(view: &View<'_>, form: &Pairs) -> Result<Subject, Wrong> {
     Ok(Subject { reference, brin: school.brin.clone(), why, person, under })
 }
 
+/// Why nobody is found, in words of this app: those of the commands name their options.
+fn unresolved(t: &Texts, error: Unresolved) -> Wrong {
+    Wrong::Refused(match error {
+        Unresolved::Form => t.number_form.into(),
+        Unresolved::Io(error) => return Wrong::Unreadable(error.kind()),
+        Unresolved::NeedsFeed(source) => {
+            let kind = match source {
+                IdentitySource::EckId => t.by_eckid,
+                IdentitySource::LasKey => t.by_key,
+                IdentitySource::Pgn => t.by_pgn,
+            };
+            fill(t.number_kind, &[&kind])
+        }
+        Unresolved::NotGivenOut => t.number_not_given_out.into(),
+        other => other.to_string(),
+    })
+}
+
 /// What was disclosed about a person, what stands, and what can be done.
-pub(super) fn show(view: &View<'_>, subject: &Subject, said: Option<(&'static str, String)>) -> Result<Markup, Wrong> {
+pub(super) fn show(
+    view: &View<'_>,
+    subject: &Subject,
+    said: Option<(&'static str, String)>,
+) -> Result<Markup, Wrong> {
     view.demand(Permission::Person)?;
     let t = view.texts();
     let school = view.school(&subject.brin)?;
@@ -141,10 +161,7 @@ pub(super) fn show(view: &View<'_>, subject: &Subject, said: Option<(&'static st
             a.sluis-button.sluis-button--second href="#rechten" { (t.rights) }
         }
         p.sluis-hint { (t.reference) ": " span.sluis-code { (reference) } ". " (t.dutch_report) }
-        section.sluis-report lang="nl" {
-            h2 { (part.heading) }
-            (report::fragment(&part, 3))
-        }
+        div.sluis-report lang="nl" { (report::fragment(&part, 2)) }
         (rights)
         @if view.visitor.may(Permission::Enter) {
             section aria-labelledby="wissen" {
@@ -263,7 +280,8 @@ fn scopes(view: &View<'_>, school: &School) -> Vec<(String, String)> {
     let mut purposes: Vec<&str> = own.iter().map(|agreement| agreement.purpose.as_str()).collect();
     purposes.sort_unstable();
     purposes.dedup();
-    let named = |id: &&str| (format!("doel:{id}"), fill(t.scope_purpose, &[&report::words::purpose_name(id)]));
+    let named =
+        |id: &&str| (format!("doel:{id}"), fill(t.scope_purpose, &[&report::words::purpose_name(id)]));
     all.extend(purposes.iter().map(named));
     all
 }
@@ -299,8 +317,7 @@ pub(super) fn enter(view: &View<'_>, subject: &Subject, form: &Pairs) -> Result<
         _ => return Err(Wrong::Bad),
     };
     let (epoch, handles) = subject.under.clone().ok_or(Wrong::Bad)?;
-    let right =
-        Right { kind, scope, handles, epoch, decided_by, entered_ms: 0, reference: Uuid::nil() };
+    let right = Right { kind, scope, handles, epoch, decided_by, entered_ms: 0, reference: Uuid::nil() };
     match view.perform(Request::Enter { brin: school.brin.clone(), right })? {
         Came::Done { reference } => Ok(fill(t.entered, &[&reference])),
         Came::Erased { .. } | Came::Refused { .. } => Err(Wrong::Bad),
@@ -352,13 +369,14 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
                 shown(&subject, None)
             }
             Err(Wrong::Refused(what)) => {
-                let main = self::form(view, Some(&what))?;
+                let main = self::form(view, Some(&what), form)?;
                 Ok(Answer::html(page(view.visitor, Room::Pupil, "/leerling", t.pupil, &main)))
             }
             Err(wrong) => Err(wrong),
         };
     }
-    let Some(subject) = form.get("kenmerk").and_then(|id| kept.subject(view.visitor, id.parse().ok()?)) else {
+    let Some(subject) = form.get("kenmerk").and_then(|id| kept.subject(view.visitor, id.parse().ok()?))
+    else {
         return Err(Wrong::Refused(t.subject_gone.into()));
     };
     // What was asked for is done or it is not; the page about the person comes back either way.
