@@ -63,6 +63,11 @@ pub struct Under {
 }
 
 impl Under {
+    /// Whether nothing had been agreed on: such a delivery is refused.
+    pub fn is_none(&self) -> bool {
+        self.sha256.bytes().all(|digit| digit == b'0')
+    }
+
     /// The one that leaves hold. A file that was changed since still tells its id: leaves hold that of the activity too.
     ///
     /// `hash`: that of the file, or as much of its beginning as is known.

@@ -295,7 +295,7 @@ impl Review {
             }
             ["leveranciers", id, "gegevens.csv"] => suppliers::csv(&view, id, query),
             ["leveranciers", id, "rapport.pdf"] => suppliers::pdf(&view, id, query),
-            ["leerling"] => shown(Room::Pupil, t.pupil, person::form(&view, None)?),
+            ["leerling"] => shown(Room::Pupil, t.pupil, person::form(&view, None, &Pairs::default())?),
             ["datalek"] => shown(Room::Breach, t.breach, breach::form(&view, None)?),
             ["controle"] => {
                 let months = reviews::months(&view, query)?;

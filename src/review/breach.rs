@@ -41,7 +41,7 @@ pub(super) fn form(view: &View<'_>, said: Option<&str>) -> Result<Markup, Wrong>
                 label for="pseudoniemen" { (t.pseudonyms) }
                 textarea id="pseudoniemen" name="pseudoniemen" autocomplete="off" spellcheck="false" {}
             }
-            (person::reasons(t))
+            (person::reasons(t, None))
             button.sluis-button type="submit" { (t.make_report) }
         }
     })
@@ -147,9 +147,13 @@ fn show(view: &View<'_>, breach: &Breach) -> Result<Markup, Wrong> {
         div.sluis-report lang="nl" { (report::fragment(&part, 2)) }
         @if let Some(leak) = &leak {
             @let part = lists::leak(leak);
+<<<<<<< /tmp/mm/ours.rs
             section.sluis-report lang="nl" {
                 (report::fragment(&part, 2))
             }
+=======
+            div.sluis-report lang="nl" { (report::fragment(&part, 2)) }
+>>>>>>> /tmp/mm/theirs.rs
         }
     })
 }

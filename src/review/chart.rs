@@ -11,8 +11,8 @@ const WIDTH: u64 = 720;
 const HEIGHT: u64 = 220;
 /// Left of the bars, for the numbers; below them, for the days.
 const LEFT: u64 = 56;
-const BELOW: u64 = 24;
-const ABOVE: u64 = 8;
+const BELOW: u64 = 32;
+const ABOVE: u64 = 14;
 
 /// The class that gives a series its colour.
 fn series(place: usize) -> String {
@@ -37,7 +37,6 @@ pub(super) fn stacks(
     let every = days.len().div_ceil(8).max(1);
     html! {
         figure.sluis-chart {
-            figcaption { (caption) }
             @if names.len() > 1 {
                 ul.sluis-legend {
                     @for (place, name) in names.iter().enumerate() {

@@ -180,14 +180,24 @@ fn outcome_text(t: &Texts, how: Ending) -> &'static str {
     }
 }
 
+/// The agreement; none, where nothing had been agreed on.
+fn under(t: &Texts, under: &Under) -> String {
+    if under.is_none() { t.none.into() } else { words::under(under) }
+}
+
 /// A delivery in one line.
 pub(super) fn summary(view: &View<'_>, row: &Row) -> Markup {
     let t = view.texts();
     html! {
         (outcome(t, row.how))
         @if let Some(reason) = row.reason { " " span lang="nl" { (reason) } "." }
+<<<<<<< /tmp/mm/ours.rs
         " " (words::under(&row.agreement)) ". " (t.persons) ": " (u64::from(row.pupils) + u64::from(row.staff)) ". "
         @if row.how != Ending::Refused {
+=======
+        " " (t.agreement) ": " (under(t, &row.agreement)) ". " (t.persons) ": " (u64::from(row.pupils) + u64::from(row.staff)) ". "
+        @if row.how != How::Refused {
+>>>>>>> /tmp/mm/theirs.rs
             (t.released) ": " span lang="nl" { (words::or_none(row.released.iter().map(|name| words::field_left(name)))) } "."
         }
     }
@@ -225,14 +235,14 @@ pub(super) fn show(view: &View<'_>, query: &Pairs, list: &List) -> Result<Markup
         @if list.disclosures.is_empty() { p { (t.nothing_found) } }
         @else {
             (table(t.disclosures, &[t.when, t.supplier, t.school, t.outcome, t.persons, t.released, t.withheld, t.agreement], list.disclosures.iter().map(|row| vec![
-                html! { a href={ "/verstrekkingen/" (row.position) } { (local_minute(row.start_ms)) } },
+                html! { a.sluis-moment href={ "/verstrekkingen/" (row.position) } { (local_minute(row.start_ms)) } },
                 html! { (row.recipient.shown()) @if row.results { " (" (t.results_in) ")" } },
                 html! { (row.school) @if let Some(place) = &row.dependance { " " (place) } },
                 html! { (outcome(t, row.how)) },
                 html! { (number(u64::from(row.pupils) + u64::from(row.staff), view.visitor.language())) },
                 html! { (row.released.len()) },
                 html! { (row.withheld.len()) },
-                html! { (words::under(&row.agreement)) },
+                html! { (under(t, &row.agreement)) },
             ])))
         }
         nav.sluis-pages aria-label=(t.pages) {
@@ -376,7 +386,10 @@ pub(super) fn show_one(view: &View<'_>, one: &One) -> (String, Markup) {
                     @else { (row.recipient.shown()) }
                     @if row.results { " (" (t.results_in) ")" }
                 }),
-                (t.school, html! { (row.school) @if let Some(place) = &row.dependance { " " (place) } }),
+                (t.school, html! {
+                    @if let Some(school) = view.config.school(&row.school) { (school.name) " (" (row.school) ")" } @else { (row.school) }
+                    @if let Some(place) = &row.dependance { " " (place) }
+                }),
                 (t.started, html! { (local_minute(row.start_ms)) }),
                 (t.ended, html! { @if let Some(ms) = row.end_ms { (local_minute(ms)) } @else { (t.still_open) } }),
                 (t.persons, html! { (count(row.pupils, t.pupils)) ", " (count(row.staff, t.staff)) }),
@@ -388,8 +401,8 @@ pub(super) fn show_one(view: &View<'_>, one: &One) -> (String, Markup) {
             h2 #waarom { (t.why) }
             (facts(&[
                 (t.agreement, html! {
-                    span.sluis-code { (words::under(&row.agreement)) }
-                    @if !row.agreement.on_file { ". " (t.agreement_gone) }
+                    span.sluis-code { (under(t, &row.agreement)) }
+                    @if !row.agreement.on_file && !row.agreement.is_none() { ". " (t.agreement_gone) }
                 }),
                 (t.purpose, html! { span lang="nl" { (one.purpose.as_deref().unwrap_or(t.unknown)) } }),
                 (t.basis, html! { span lang="nl" { (one.basis.map_or(t.unknown, words::basis)) } }),

@@ -177,8 +177,8 @@ pub(super) fn badge(kind: &'static str, text: &str) -> Markup {
 pub(super) fn figure(number: &str, what: &str, hint: Option<&str>) -> Markup {
     html! {
         div.sluis-figure {
-            dt { (what) }
-            dd { (number) @if let Some(hint) = hint { small { (hint) } } }
+            dt { (what) @if let Some(hint) = hint { small { (hint) } } }
+            dd { (number) }
         }
     }
 }
@@ -199,14 +199,15 @@ pub(super) fn table(caption: &str, heads: &[&str], rows: impl IntoIterator<Item 
     html! {
         div.sluis-table-around role="group" tabindex="0" aria-label=(caption) {
             table.sluis-table {
-                caption { (caption) }
+                // What stands above the table says it to those who see it.
+                caption.sluis-visually-hidden { (caption) }
                 thead { tr { @for head in heads { th scope="col" { (head) } } } }
                 tbody {
                     @for row in rows {
                         tr {
                             @for (place, (cell, head)) in row.iter().zip(heads).enumerate() {
-                                @if place == 0 { th scope="row" data-head=(head) { (cell) } }
-                                @else { td data-head=(head) { (cell) } }
+                                @if place == 0 { th scope="row" data-head=(head) { div { (cell) } } }
+                                @else { td data-head=(head) { div { (cell) } } }
                             }
                         }
                     }

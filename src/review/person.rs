@@ -21,6 +21,7 @@ use crate::{
     clock::local_minute,
     config::School,
     control::{Answer as Came, Request},
+    keys::IdentitySource,
     policy::purpose,
     register::Register,
     report::{self, Head},
@@ -40,7 +41,7 @@ pub(super) fn why(word: &str) -> Result<u8, Wrong> {
 }
 
 /// A choice of reasons.
-pub(super) fn reasons(t: &Texts) -> Markup {
+pub(super) fn reasons(t: &Texts, chosen: Option<&str>) -> Markup {
     let text = |word: &str| match word {
         "inzage" => t.reason_inzage,
         "rechten" => t.reason_rights,
@@ -54,14 +55,14 @@ pub(super) fn reasons(t: &Texts) -> Markup {
             label for="reden" { (t.why_reading) }
             select id="reden" name="reden" required {
                 option value="" { (t.choose) }
-                @for (_, word) in REASONS { option value=(word) { (text(word)) } }
+                @for (_, word) in REASONS { option value=(word) selected[chosen == Some(word)] { (text(word)) } }
             }
         }
     }
 }
 
-/// The form.
-pub(super) fn form(view: &View<'_>, said: Option<&str>) -> Result<Markup, Wrong> {
+/// The form. What was chosen in it before stays chosen; the number does not come back.
+pub(super) fn form(view: &View<'_>, said: Option<&str>, before: &Pairs) -> Result<Markup, Wrong> {
     view.demand(Permission::Person)?;
     let t = view.texts();
     let schools = view.schools();
@@ -70,20 +71,20 @@ pub(super) fn form(view: &View<'_>, said: Option<&str>) -> Result<Markup, Wrong>
         p.sluis-lead { (t.pupil_intro) }
         form.sluis-form method="post" action="/leerling" autocomplete="off" {
             (csrf(view.visitor))
-            (select("school", t.school, schools.iter().map(|school| (school.brin.as_str(), school.name.as_str())), None))
+            (select("school", t.school, schools.iter().map(|school| (school.brin.as_str(), school.name.as_str())), before.get("school")))
             (select("soort", t.by_what, [
                 ("key", t.by_key), ("eckid", t.by_eckid), ("pgn", t.by_pgn), ("handle", t.by_handle),
-            ], None))
+            ], before.get("soort")))
             div.sluis-field {
                 label for="nummer" { (t.number) }
                 input id="nummer" name="nummer" type="text" required maxlength="4096" autocomplete="off" spellcheck="false"
                     autocapitalize="off" data-scan;
             }
             div.sluis-choice {
-                input id="leerkracht" name="leerkracht" type="checkbox" value="ja";
+                input id="leerkracht" name="leerkracht" type="checkbox" value="ja" checked[before.get("leerkracht").is_some()];
                 label for="leerkracht" { (t.is_staff) }
             }
-            (reasons(t))
+            (reasons(t, before.get("reden")))
             button.sluis-button type="submit" { (t.look_up) }
         }
     })
@@ -125,7 +126,7 @@ pub(super) fn look_up(view: &View<'_>, question: &Question<'_>) -> Result<Subjec
         "handle" => {
             let mut handle = [0; 16];
             hex::decode_to_slice(number.as_bytes(), &mut handle)
-                .map_err(|_| Wrong::Refused(Unresolved::Form.to_string()))?;
+                .map_err(|_| unresolved(view.texts(), Unresolved::Form))?;
             Given::Handle(handle)
         }
         "key" => Given::Key(number),
@@ -136,10 +137,7 @@ pub(super) fn look_up(view: &View<'_>, question: &Question<'_>) -> Result<Subjec
     let reference = view.read(Reading::Inzage, Some(&school.brin), None, why)?;
     let answers = view.answers()?;
     let who = |given| Who { school, person: kind, given, feed: None };
-    let person = answers.resolve(&who(given)).map_err(|error| match error {
-        Unresolved::Io(error) => Wrong::Unreadable(error.kind()),
-        other => Wrong::Refused(other.to_string()),
-    })?;
+    let person = answers.resolve(&who(given)).map_err(|error| unresolved(view.texts(), error))?;
     // What is entered for the person stands under the newest key that the person is known under.
     let newest = person.handles.iter().filter_map(|&(epoch, _)| epoch).max();
     let under = newest.map(|newest| {
@@ -147,6 +145,24 @@ pub(super) fn look_up(view: &View<'_>, question: &Question<'_>) -> Result<Subjec
         (newest, own.map(|&(_, handle)| HexHandle(handle)).collect())
     });
     Ok(Subject { reference, brin: school.brin.clone(), why, person, under })
+}
+
+/// Why nobody is found, in words of this app: those of the commands name their options.
+fn unresolved(t: &Texts, error: Unresolved) -> Wrong {
+    Wrong::Refused(match error {
+        Unresolved::Form => t.number_form.into(),
+        Unresolved::Io(error) => return Wrong::Unreadable(error.kind()),
+        Unresolved::NeedsFeed(source) => {
+            let kind = match source {
+                IdentitySource::EckId => t.by_eckid,
+                IdentitySource::LasKey => t.by_key,
+                IdentitySource::Pgn => t.by_pgn,
+            };
+            fill(t.number_kind, &[&kind])
+        }
+        Unresolved::NotGivenOut => t.number_not_given_out.into(),
+        other => other.to_string(),
+    })
 }
 
 /// What was disclosed about a person, what stands, and what can be done.
@@ -394,7 +410,7 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
                 shown(&subject, None)
             }
             Err(Wrong::Refused(what)) => {
-                let main = self::form(view, Some(&what))?;
+                let main = self::form(view, Some(&what), form)?;
                 Ok(Answer::html(page(view.visitor, Room::Pupil, "/leerling", t.pupil, &main)))
             }
             Err(wrong) => Err(wrong),

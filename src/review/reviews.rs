@@ -21,7 +21,7 @@ use super::{
 use crate::{
     answers::{
         Reading,
-        index::{By, Entry, Filter},
+        index::{By, Entry, Filter, How},
     },
     clock::{day_start_ms, local_minute},
     config::School,
@@ -263,14 +263,16 @@ pub(super) fn show_sample(
         form method="post" action=(path) data-progress=[may.then_some(t.progress)] {
             (csrf(view.visitor))
             input type="hidden" name="wortel" value=(sample.root);
+            @if may && count > 0 { p { (t.remark_hint) } }
             @for (row, entry) in sample.sample.iter().zip(&sample.entries) {
                 @let position = entry.first.0;
+                @let title = if entry.how == How::Refused { t.refusal } else { t.disclosure };
                 article.sluis-card {
                     h2.sluis-card__title { (local_minute(entry.start_ms)) " – " (view.party(&entry.recipient).shown()) }
-                    p { (disclosures::summary(view, row)) " " a href={ "/verstrekkingen/" (position) } { (fill(t.disclosure, &[&position])) } }
+                    p { (disclosures::summary(view, row)) " " a href={ "/verstrekkingen/" (position) } { (fill(title, &[&position])) } }
                     @if may {
                         fieldset {
-                            legend { (t.verdict) span.sluis-visually-hidden { " " (fill(t.disclosure, &[&position])) } }
+                            legend { (t.verdict) span.sluis-visually-hidden { " " (fill(title, &[&position])) } }
                             div.sluis-marks {
                                 @for (value, text) in [("in-orde", t.in_order), ("bevinding", t.finding)] {
                                     @let id = format!("{value}-{position}");
@@ -289,7 +291,6 @@ pub(super) fn show_sample(
                 }
             }
             @if may {
-                p.sluis-hint { (t.remark_hint) }
                 div.sluis-field.sluis-field--short {
                     label for="conclusie" { (t.conclusion) }
                     textarea id="conclusie" name="conclusie" maxlength="2000" {}

@@ -201,10 +201,10 @@ texts! {
     line: "regel {}", "line {}";
     no_line: "nodig voor de standaard", "needed by the standard";
     proof: "Bewijs", "Proof";
-    proof_hint: "Een bewijs in de vorm van C2SP tlog-proof. Een ander kan het nagaan met `sluis log verify-proof`, of met een \
-        ander programma dat deze vorm kent.",
-        "A proof in the form of C2SP tlog-proof. Others can check it with `sluis log verify-proof`, or with another program \
-        that knows this form.";
+    proof_hint: "Dit bewijst dat de regel in het ondertekende logboek staat, en daar niet is veranderd. Een ander kan het nagaan \
+        met een programma dat C2SP tlog-proof kent; dat hoeft geen Sluis te zijn.",
+        "This proves that the entry is in the signed log, and was not changed there. Others can check it with a program that \
+        knows C2SP tlog-proof, which need not be Sluis.";
     proof_pending: "Het bewijs is er zodra het logboek de regel heeft gepubliceerd, binnen enkele seconden.",
         "The proof is there once the log has published the entry, within seconds.";
     proof_download: "Bewijs downloaden", "Download the proof";
@@ -282,6 +282,12 @@ texts! {
     by_pgn: "BSN of onderwijsnummer", "BSN or onderwijsnummer";
     by_handle: "Code uit het logboek (handle)", "Code of the log (handle)";
     number: "Nummer", "Number";
+    number_form: "Dit nummer heeft niet de vorm van het gekozen soort. Kijk het soort en de tekens na.",
+        "This number has not the form of the kind that was chosen. Check the kind and what was typed.";
+    number_kind: "Het logboek van deze school kent personen aan een ander nummer. Zoek op: {}.",
+        "The log of this school knows persons by another number. Look up by: {}.";
+    number_not_given_out: "Geen leverancier heeft dit pseudoniem van deze school gekregen, voor zover het logboek reikt.",
+        "No supplier was given this pseudonym by this school, as far as the log reaches.";
     is_staff: "Het gaat om een leerkracht", "It is a teacher";
     look_up: "Opzoeken", "Look up";
     why_reading: "Waarom zoekt u dit op?", "Why do you look this up?";
