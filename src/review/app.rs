@@ -223,8 +223,8 @@ impl Review {
             // Whoever is back has shown no session: that cookie stays behind on the way from another site.
             return match path {
                 oidc::BEGIN if visitor.is_some() => Ok(Answer::see("/")),
-                oidc::BEGIN => Ok(self.to_provider(request, &settings)),
-                _ => self.from_provider(request, &settings),
+                oidc::BEGIN => Ok(self.sent_to_provider(request, &settings)),
+                _ => self.back_from_provider(request, &settings),
             };
         }
         let Some(visitor) = visitor else {
@@ -376,7 +376,7 @@ impl Review {
 
     /// Sends a browser to the identity provider. That is a link and no form: browsers hold what follows a form to
     /// `form-action`, and the provider is elsewhere.
-    fn to_provider(&self, request: &Request, settings: &Arc<crate::config::Oidc>) -> Answer {
+    fn sent_to_provider(&self, request: &Request, settings: &Arc<crate::config::Oidc>) -> Answer {
         match self.oidc.begin(settings) {
             Ok(begun) => {
                 Answer::see(begun.address).oidc_cookie(begun.cookie.expose(), oidc::PATIENCE.as_secs())
@@ -386,7 +386,11 @@ impl Review {
     }
 
     /// Logs in whoever is back from there.
-    fn from_provider(&self, request: &Request, settings: &Arc<crate::config::Oidc>) -> Result<Answer, Wrong> {
+    fn back_from_provider(
+        &self,
+        request: &Request,
+        settings: &Arc<crate::config::Oidc>,
+    ) -> Result<Answer, Wrong> {
         let language = self.language(request);
         let answer = match self.oidc.finish(settings, request.cookie(OIDC), &request.query) {
             Ok(verified) => match self.logins.admit(&verified) {
