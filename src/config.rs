@@ -5,6 +5,8 @@
 
 mod file;
 
+pub(crate) use file::is_loopback;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -128,6 +130,51 @@ pub struct Review {
     pub idle: Duration,
     /// How long it lasts at most: 8 h.
     pub session: Duration,
+    /// An identity provider that logs people in, beside passphrase and code.
+    pub oidc: Option<Arc<Oidc>>,
+}
+
+/// An identity provider, by OpenID Connect.
+#[derive(Debug)]
+pub struct Oidc {
+    /// Its address, as it says it itself: compared letter by letter.
+    pub issuer: String,
+    /// Where it says what else there is to know of it.
+    pub discovery: http::Uri,
+    /// TLS; none for plain HTTP on loopback.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// What it calls Sluis.
+    pub client_id: String,
+    /// What Sluis shows to it.
+    pub client_secret: ClientSecret,
+    /// What is asked for besides `openid`.
+    pub scopes: Vec<String>,
+    /// Values of `acr` that say that two factors were used. They are asked for, too.
+    pub acr: Vec<String>,
+    /// Who says that two factors were used.
+    pub second_factor: SecondFactor,
+    /// Where it sends browsers back to.
+    pub redirect_uri: String,
+}
+
+/// Who says that two factors were used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecondFactor {
+    /// The school answers for it: its identity provider always demands two, and Sluis looks no further.
+    Idp,
+    /// Each ID token: `amr` has `mfa`, or `acr` is one of [`Oidc::acr`].
+    #[default]
+    Token,
+}
+
+/// What Sluis shows to an identity provider. Not printable.
+pub struct ClientSecret(pub(crate) Zeroizing<String>);
+
+impl std::fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClientSecret(..)")
+    }
 }
 
 impl Review {

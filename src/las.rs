@@ -1,4 +1,5 @@
-//! The client side: towards a pupil administration, a collector of traces, and recipients that want to be told.
+//! The client side: towards a pupil administration, a collector of traces, recipients that want to be told, and an
+//! identity provider.
 
 use std::{
     future::Future,
@@ -14,7 +15,10 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, StatusCode, Uri,
     body::Incoming,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
+        HeaderValue,
+    },
     rt::{Read, ReadBufCursor, Write},
 };
 use hyper_util::{
@@ -313,6 +317,71 @@ impl Messenger {
         } else {
             Err(CollectorError::Status(answer.status().as_u16()))
         }
+    }
+}
+
+/// A client for an identity provider. What it is sent on to is never followed: addresses come from its discovery alone.
+pub struct IdentityClient {
+    client: Client<Connector, Full<Bytes>>,
+}
+
+impl IdentityClient {
+    /// Bytes of an answer that are read: a description, some keys or a token.
+    const ANSWER: usize = 256 * 1024;
+    const RESPONSE: Duration = Duration::from_secs(8);
+
+    /// A client. Without `tls`, plain HTTP; the configuration allows that on loopback alone.
+    pub fn new(tls: Option<Arc<rustls::ClientConfig>>) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .http1_max_buf_size(MAX_HEAD)
+            .build(Connector { tls: tls.map(TlsConnector::from), connect: Collector::CONNECT });
+        Self { client }
+    }
+
+    /// What stands at an address.
+    ///
+    /// # Errors
+    ///
+    /// [`CollectorError`].
+    pub async fn get(&self, url: &Uri) -> Result<Bytes, CollectorError> {
+        let mut get = Request::new(Full::default());
+        *get.uri_mut() = url.clone();
+        self.ask(get).await
+    }
+
+    /// Posts a form, and gives the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`CollectorError`].
+    pub async fn post(
+        &self,
+        url: &Uri,
+        authorization: HeaderValue,
+        form: String,
+    ) -> Result<Bytes, CollectorError> {
+        let mut post = Request::new(Full::new(Bytes::from(form)));
+        *post.method_mut() = Method::POST;
+        *post.uri_mut() = url.clone();
+        let headers = post.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.insert(AUTHORIZATION, authorization);
+        self.ask(post).await
+    }
+
+    async fn ask(&self, mut request: Request<Full<Bytes>>) -> Result<Bytes, CollectorError> {
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let answered = async {
+            let answer = self.client.request(request).await.map_err(|_| CollectorError::Connect)?;
+            if answer.status() != StatusCode::OK {
+                return Err(CollectorError::Status(answer.status().as_u16()));
+            }
+            let body = Limited::new(answer.into_body(), Self::ANSWER).collect().await;
+            Ok(body.map_err(|_| CollectorError::Connect)?.to_bytes())
+        };
+        timeout(Self::RESPONSE, answered).await.map_err(|_| CollectorError::TimedOut)?
     }
 }
 

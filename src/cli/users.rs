@@ -19,7 +19,9 @@ use crate::{
     clock::Clock,
     config::Config,
     control::Request,
-    review::account::{AccountCode, AccountError, AccountEvent, Accounts, Factors, Passphrase, Role, Roll},
+    review::account::{
+        AccountCode, AccountError, AccountEvent, Accounts, Factors, Passphrase, Role, Roll, Subject,
+    },
 };
 
 #[derive(Subcommand)]
@@ -32,6 +34,14 @@ pub(super) enum Command {
         assigned: Assigned,
         #[command(flatten)]
         chosen: Chosen,
+    },
+    /// Let whom the identity provider of [review.oidc] knows log in as one; its sessions end
+    Link {
+        #[command(flatten)]
+        who: Who,
+        /// What the provider calls the person: the claim `sub`, letter by letter
+        #[arg(long, value_name = "SUB")]
+        subject: String,
     },
     /// Which there are, and what for
     List(ConfigFile),
@@ -54,6 +64,8 @@ pub(super) enum Command {
         #[command(flatten)]
         assigned: Assigned,
     },
+    /// Have one log in by no identity provider any more; its sessions end
+    Unlink(Who),
 }
 
 #[derive(Args)]
@@ -103,6 +115,18 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             println!("account added");
             factors.show(&name)
         }
+        Command::Link { who, subject } => {
+            let book = Book::open(&who.config, clock)?;
+            let Some(oidc) = book.config.review.as_ref().and_then(|review| review.oidc.as_ref()) else {
+                let file = who.config.config.display();
+                eprintln!("{file}: has no [review.oidc]; add one to log in by an identity provider");
+                return Err(ExitCode::from(FAILED));
+            };
+            let subject = Subject { issuer: oidc.issuer.clone(), sub: subject.clone() };
+            book.link(&who.name, Some(subject), clock)?;
+            println!("account linked; its sessions have ended");
+            Ok(())
+        }
         Command::List(config) => list(&Book::open(config, clock)?),
         Command::Remove(who) => {
             let book = Book::open(&who.config, clock)?;
@@ -145,6 +169,11 @@ pub(super) fn run(command: &Command, clock: &Arc<dyn Clock>) -> Result<(), ExitC
             println!("account changed; its sessions have ended");
             Ok(())
         }
+        Command::Unlink(who) => {
+            Book::open(&who.config, clock)?.link(&who.name, None, clock)?;
+            println!("account linked no more; its sessions have ended");
+            Ok(())
+        }
     }
 }
 
@@ -156,9 +185,11 @@ fn find<'r>(roll: &'r Roll, name: &str) -> Result<&'r crate::review::account::Ac
 fn refused(error: &AccountError) -> ExitCode {
     eprintln!("{error}");
     ExitCode::from(match error {
-        AccountError::Guessable | AccountError::Name | AccountError::TooLong | AccountError::TooShort => {
-            USAGE
-        }
+        AccountError::Guessable
+        | AccountError::Name
+        | AccountError::Sub
+        | AccountError::TooLong
+        | AccountError::TooShort => USAGE,
         _ => FAILED,
     })
 }
@@ -196,6 +227,15 @@ impl Book {
         Ok(schools)
     }
 
+    fn link(&self, name: &str, subject: Option<Subject>, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
+        let link = |roll: &mut Roll| {
+            let account = find(roll, name)?;
+            let (id, code, name) = (account.id, account.code(), account.name.clone());
+            roll.link(id, subject).map(|()| (code, name))
+        };
+        self.change(AccountEvent::Changed, clock, link).map(drop)
+    }
+
     /// Changes the accounts, on record first, and gives the name of the one that changed. Both under the lock of the
     /// file, so that what is on record is what is done.
     fn change(
@@ -226,7 +266,8 @@ fn list(book: &Book) -> Result<(), ExitCode> {
         let schools =
             if account.schools.is_empty() { "all schools".to_owned() } else { account.schools.join(" ") };
         // The first digits of what stands for it in the log.
-        println!("{}  {role:11}  {}  {schools}", hex::encode(&account.code().0[..8]), account.name);
+        let linked = if account.subject.is_some() { "  linked" } else { "" };
+        println!("{}  {role:11}  {}  {schools}{linked}", hex::encode(&account.code().0[..8]), account.name);
     }
     println!("{} accounts", roll.all().iter().filter(|account| !account.removed).count());
     Ok(())

@@ -18,8 +18,8 @@ use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::{
-    Authorisation, Config, Gateway, Integrity, Las, Limits, Recipient, Review, School, SchoolTerm, Terms,
-    Webhook, WebhookSecret,
+    Authorisation, ClientSecret, Config, Gateway, Integrity, Las, Limits, Oidc, Recipient, Review, School,
+    SchoolTerm, SecondFactor, Terms, Webhook, WebhookSecret,
 };
 use crate::{
     catalogue::catalogue,
@@ -78,6 +78,21 @@ struct FileReview {
     accounts: Option<FilePath>,
     idle_minutes: Option<Spanned<u16>>,
     session_hours: Option<Spanned<u16>>,
+    public_url: Option<Spanned<String>>,
+    oidc: Option<Table<FileOidc>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileOidc {
+    issuer: Spanned<String>,
+    client_id: Spanned<String>,
+    client_secret: FilePath,
+    ca: Option<FilePath>,
+    scopes: Option<Spanned<Vec<String>>>,
+    acr: Option<Spanned<Vec<String>>>,
+    #[serde(default, deserialize_with = "word")]
+    second_factor: SecondFactor,
 }
 
 #[derive(Deserialize)]
@@ -574,6 +589,11 @@ impl Check<'_> {
             None => self.base.join("accounts.json"),
             Some(accounts) => self.base.join(accounts),
         };
+        let public = self.public_url(review.public_url.as_ref());
+        let oidc = match &review.oidc {
+            None => None,
+            Some(oidc) => Some(Arc::new(self.oidc(oidc, public.as_deref())?)),
+        };
         self.secret(&accounts);
         let read = Accounts::new(accounts.clone()).check();
         self.keep(read.map_err(|problem| vec![problem]))?;
@@ -585,7 +605,117 @@ impl Check<'_> {
             accounts,
             idle: Duration::from_secs(u64::from(idle) * 60),
             session: Duration::from_secs(u64::from(session) * 60 * 60),
+            oidc,
         })
+    }
+
+    /// The address by which browsers know the review app, without a slash at its end. What is wrong with it is said.
+    fn public_url(&mut self, given: Option<&Spanned<String>>) -> Option<String> {
+        let text = given?.get_ref();
+        let own = text.strip_suffix('/').unwrap_or(text);
+        let url: Option<http::Uri> = own.parse().ok();
+        let host = url.as_ref().filter(|url| url.scheme_str() == Some("https")).and_then(http::Uri::host);
+        // An address and no more: cookies are of the whole host, and pages name one another from its root.
+        let bare = own.get("https://".len()..).is_some_and(|rest| !rest.contains(['/', '?', '#', '@']));
+        if host.is_none_or(str::is_empty) || !bare {
+            let mend = "write what browsers show, such as https://sluis.example:8444, and no path";
+            self.wrong(given?.span(), "review.public_url is no address of the review app", mend);
+            return None;
+        }
+        Some(own.to_owned())
+    }
+
+    fn oidc(&mut self, oidc: &FileOidc, public: Option<&str>) -> Option<Oidc> {
+        let before = self.problems.len();
+        let (issuer, span) = (oidc.issuer.get_ref(), oidc.issuer.span());
+        let plain = |url: &http::Uri| {
+            let host = url.host().is_some_and(|host| !host.is_empty());
+            host && !issuer.contains(['?', '#']) && !url.authority().is_some_and(|a| a.as_str().contains('@'))
+        };
+        let discovery = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let discovery: Option<http::Uri> = discovery.parse().ok().filter(plain);
+        let tls = match (discovery.as_ref().map(|url| (url, url.scheme_str())), &oidc.ca) {
+            (Some((_, Some("https"))), Some(ca)) => {
+                let ca = self.base.join(ca);
+                self.file(&ca);
+                let config = tls::client_config(&ca, None, self.clock);
+                self.keep(config).map(|config| Some(Arc::new(config)))
+            }
+            (Some((_, Some("https"))), None) => {
+                let what = "nothing says whose certificate the identity provider has to show";
+                let mend = "add `ca`: the PEM file of the authority that issued it, or of all that this machine trusts, such \
+                            as /etc/ssl/certs/ca-certificates.crt";
+                self.wrong(span, what, mend);
+                None
+            }
+            (Some((url, Some("http"))), _) if is_loopback(url) => Some(None),
+            (Some((_, Some("http"))), _) => {
+                self.wrong(span, "plain HTTP is accepted on loopback only", "write https:// and add `ca`");
+                None
+            }
+            _ => {
+                let mend = "write it as the provider says it, such as https://idp.example/school; discovery is found under it";
+                self.wrong(span, "review.oidc.issuer is no address", mend);
+                None
+            }
+        };
+        if public.is_none() {
+            let what = "there is no address for the identity provider to send browsers back to";
+            let mend = "give public_url in [review], and tell the provider <public_url>/inloggen/oidc/terug";
+            self.wrong(oidc.issuer.span(), what, mend);
+        }
+        let words = |text: &str, most: usize| {
+            (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+        };
+        let client_id = oidc.client_id.get_ref();
+        if !words(client_id, 256) {
+            let mend = "write it as the provider gave it: 1 to 256 characters, no spaces";
+            self.wrong(oidc.client_id.span(), "the client_id is none", mend);
+        }
+        for (key, given) in [("scopes", &oidc.scopes), ("acr", &oidc.acr)] {
+            let Some(given) = given else { continue };
+            let fits = |text: &String| words(text, 256) && (key == "acr" || !text.contains(['"', '\\']));
+            if given.get_ref().len() > 16 || !given.get_ref().iter().all(fits) {
+                let what = format!("review.oidc.{key} holds what is none");
+                self.wrong(given.span(), what, "write at most 16 words, without spaces in them");
+            }
+        }
+        let list = |given: &Option<Spanned<Vec<String>>>| {
+            given.as_ref().map(|given| given.get_ref().clone()).unwrap_or_default()
+        };
+        if let Some(acr) = oidc.acr.as_ref().filter(|_| oidc.second_factor == SecondFactor::Idp) {
+            let what = "acr is never looked at where second_factor = \"idp\"";
+            self.wrong(acr.span(), what, "remove one of the two");
+        }
+        let client_secret = self.client_secret(oidc.client_secret.as_ref());
+        if self.problems.len() > before {
+            return None;
+        }
+        Some(Oidc {
+            issuer: issuer.clone(),
+            discovery: discovery?,
+            tls: tls?,
+            client_id: client_id.clone(),
+            client_secret: client_secret?,
+            scopes: list(&oidc.scopes),
+            acr: list(&oidc.acr),
+            second_factor: oidc.second_factor,
+            redirect_uri: format!("{}{}", public?, crate::review::oidc::BACK),
+        })
+    }
+
+    fn client_secret(&mut self, path: &Path) -> Option<ClientSecret> {
+        let (path, text) = self.secret_text(path)?;
+        let parsed: Option<FileSecret> = toml::from_str(&text).ok();
+        let secret = parsed.map(|parsed| Zeroizing::new(parsed.secret));
+        let secret = secret.filter(|secret| {
+            (1..=512).contains(&secret.len()) && secret.bytes().all(|b| (b' '..=b'~').contains(&b))
+        });
+        if secret.is_none() {
+            let mend = "write secret = \"…\", as the identity provider gave it, and nothing else";
+            self.problems.push(Problem::new(path, "is no secret of a client", mend));
+        }
+        secret.map(ClientSecret)
     }
 
     fn school(&mut self, school: FileSchool) -> Option<Arc<School>> {
@@ -914,7 +1044,8 @@ impl Check<'_> {
     }
 }
 
-fn is_loopback(url: &http::Uri) -> bool {
+/// Whether an address is of this machine.
+pub(crate) fn is_loopback(url: &http::Uri) -> bool {
     let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

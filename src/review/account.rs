@@ -147,7 +147,7 @@ impl AccountCode {
 pub enum AccountEvent {
     /// It was made.
     Added = 1,
-    /// It got another role, other schools, another passphrase or secret.
+    /// It got another role, other schools, another passphrase or secret, or is known otherwise to an identity provider.
     Changed = 2,
     /// Somebody logged in.
     LoggedIn = 4,
@@ -399,6 +399,13 @@ pub struct Subject {
     pub sub: String,
 }
 
+impl Subject {
+    /// Whether this is what a provider may call a person: 1 to 255 printable characters of ASCII.
+    pub fn is_sub(text: &str) -> bool {
+        (1..=255).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b))
+    }
+}
+
 /// An account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -481,6 +488,12 @@ impl Roll {
         self.accounts.iter().find(|account| !account.removed && folded(&account.name) == name)
     }
 
+    /// The one that another system knows so, letter by letter, unless it is removed.
+    pub fn known_as(&self, subject: &Subject) -> Option<&Account> {
+        let is = |account: &&Account| !account.removed && account.subject.as_ref() == Some(subject);
+        self.accounts.iter().find(is)
+    }
+
     /// The one that the log has this code of, removed or not: for its name.
     pub fn coded(&self, code: AccountCode) -> Option<&Account> {
         self.accounts.iter().find(|account| account.code() == code)
@@ -561,6 +574,24 @@ impl Roll {
         Ok(())
     }
 
+    /// Notes how another system knows somebody; without a subject, that none does.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::Unknown`], [`AccountError::Sub`], and [`AccountError::Linked`] when that is another account.
+    pub fn link(&mut self, id: Uuid, subject: Option<Subject>) -> Result<(), AccountError> {
+        if let Some(subject) = &subject {
+            if !Subject::is_sub(&subject.sub) {
+                return Err(AccountError::Sub);
+            }
+            if self.known_as(subject).is_some_and(|account| account.id != id) {
+                return Err(AccountError::Linked);
+            }
+        }
+        self.change(id)?.subject = subject;
+        Ok(())
+    }
+
     /// Notes what somebody reads. No session ends by it.
     ///
     /// # Errors
@@ -607,6 +638,9 @@ pub enum AccountError {
         "the passphrase is one of those tried first; choose words that have nothing to do with one another"
     )]
     Guessable,
+    /// Another account has the subject.
+    #[error("another account has this subject; run `sluis users unlink` for that one first")]
+    Linked,
     /// Another process is changing the accounts.
     #[error("another process keeps the lock of the accounts; wait for it to end")]
     Locked,
@@ -619,6 +653,11 @@ pub enum AccountError {
     /// The system gave no random numbers.
     #[error("the system gives no random numbers")]
     NoRandom,
+    /// The subject is none.
+    #[error(
+        "the subject is none; give the `sub` that the identity provider has: 1 to 255 printable characters of ASCII"
+    )]
+    Sub,
     /// Another account has the name.
     #[error("there is an account of this name; choose another name")]
     Taken,

@@ -10,11 +10,17 @@ use tokio::sync::Semaphore;
 
 use super::{
     account::{AccountError, Accounts, Language, Passphrase, Permission},
+<<<<<<< /tmp/mm/ours.rs
     agreements, api, breach, decisions, disclosures,
     http::{Answer, Content, LANGUAGE, Pairs, Request, SESSION, cookie, dress, is_own_path, whole},
+=======
+    api, breach, decisions, disclosures,
+    http::{Answer, Content, LANGUAGE, OIDC, Pairs, Request, SESSION, whole},
+>>>>>>> /tmp/mm/theirs.rs
     integrity::Integrity,
     kept::Kept,
     login::{LoggedIn, Logins, Refused},
+    oidc::{self, Oidc, OidcError},
     overview,
     page::{Room, alert, open_page, page},
     person, reviews,
@@ -63,6 +69,7 @@ pub struct Review {
     accounts: Arc<Accounts>,
     logins: Logins,
     sessions: Sessions,
+    oidc: Oidc,
     kept: Kept,
     integrity: Arc<Integrity>,
     turns: Arc<Semaphore>,
@@ -129,6 +136,7 @@ impl Review {
             reload,
             index: DeliveryIndex::new(&desk.data)?,
             kept: Kept::new(Arc::clone(&desk.clock)),
+            oidc: Oidc::new(Arc::clone(&desk.clock)),
             desk: Arc::new(desk),
             accounts,
             logins,
@@ -255,6 +263,14 @@ impl Review {
             }
             let said = request.query.get("melding");
             return Ok(self.log_in_page(self.language(request), said));
+        }
+        if let (oidc::BEGIN | oidc::BACK, Some(settings)) = (path, self.provider()) {
+            // Whoever is back has shown no session: that cookie stays behind on the way from another site.
+            return match path {
+                oidc::BEGIN if visitor.is_some() => Ok(Answer::see("/")),
+                oidc::BEGIN => Ok(self.sent_to_provider(request, &settings)),
+                _ => self.back_from_provider(request, &settings),
+            };
         }
         let Some(visitor) = visitor else {
             let ended = request.cookie(SESSION).is_some();
@@ -400,12 +416,74 @@ impl Review {
             Some("verlopen") => alert("let-op", t.session_ended),
             _ => html! {},
         };
-        Answer::html(open_page(language, t.log_in, &log_in_form(t, &alert)))
+        Answer::html(open_page(language, t.log_in, &log_in_form(t, &alert, self.provider().is_some())))
+    }
+
+    /// The identity provider, where the configuration in force has one.
+    fn provider(&self) -> Option<Arc<crate::config::Oidc>> {
+        self.in_force.state().config().review.as_ref()?.oidc.clone()
+    }
+
+    /// Sends a browser to the identity provider. That is a link and no form: browsers hold what follows a form to
+    /// `form-action`, and the provider is elsewhere.
+    fn sent_to_provider(&self, request: &Request, settings: &Arc<crate::config::Oidc>) -> Answer {
+        match self.oidc.begin(settings) {
+            Ok(begun) => {
+                Answer::see(begun.address).oidc_cookie(begun.cookie.expose(), oidc::PATIENCE.as_secs())
+            }
+            Err(error) => self.not_by_provider(request, &error),
+        }
+    }
+
+    /// Logs in whoever is back from there.
+    fn back_from_provider(
+        &self,
+        request: &Request,
+        settings: &Arc<crate::config::Oidc>,
+    ) -> Result<Answer, Wrong> {
+        let language = self.language(request);
+        let answer = match self.oidc.finish(settings, request.cookie(OIDC), &request.query) {
+            Ok(verified) => match self.logins.admit(&verified) {
+                Ok(entered) => self.enter_by_page(request, entered)?,
+                Err(refused) => self.refused(language, refused),
+            },
+            Err(error) => self.not_by_provider(request, &error),
+        };
+        Ok(answer.cookie(OIDC, None, None))
+    }
+
+    fn not_by_provider(&self, request: &Request, error: &OidcError) -> Answer {
+        let language = self.language(request);
+        let t = language.texts();
+        match error {
+            OidcError::Stranger => self.log_in_page(language, Some("verlopen")),
+            OidcError::Wait => self.refused(language, Refused::Wait { seconds: 5 }),
+            OidcError::Declined | OidcError::NotVerified(_) => {
+                tracing::warn!(reason = %error, "a log-in by the identity provider was refused");
+                self.refused(language, self.logins.unverified())
+            }
+            OidcError::Discovery(_) | OidcError::NoRandom(_) | OidcError::Unreachable { .. } => {
+                tracing::warn!(reason = %error, "the identity provider cannot be used");
+                let main = log_in_form(t, &alert("fout", t.log_in_oidc_closed), true);
+                Answer::html(open_page(language, t.log_in, &main)).status(StatusCode::BAD_GATEWAY)
+            }
+        }
+    }
+
+    /// As [`Self::enter`], with a page between: a redirect would still be a part of the way that the identity provider
+    /// began, on which a strict cookie stays behind, and the first page would ask to log in again. What the page leads to
+    /// is asked for by this app itself.
+    fn enter_by_page(&self, request: &Request, entered: LoggedIn) -> Result<Answer, Wrong> {
+        let language = self.language(request);
+        let t = language.texts();
+        let main = html! { p { a.sluis-button href="/" { (t.overview) } } };
+        let token = self.sessions.begin(entered).map_err(|error| Wrong::Refused(error.to_string()))?;
+        let answer = Answer::html(open_page(language, t.log_in, &main)).leave_for("/");
+        Ok(answer.cookie(SESSION, Some(token.expose()), None))
     }
 
     fn log_in(&self, request: &Request, form: &Pairs) -> Result<Answer, Wrong> {
         let language = self.language(request);
-        let t = language.texts();
         let given = |name: &str| form.get(name).unwrap_or_default();
         let passphrase = Passphrase::given(given("wachtwoordzin"));
         match self.logins.attempt(given("naam"), &passphrase, given("code")) {
@@ -416,21 +494,24 @@ impl Review {
                 }
                 self.enter(entered)
             }
-            Err(refused) => {
-                let (status, text, wait) = match refused {
-                    Refused::Closed => (StatusCode::SERVICE_UNAVAILABLE, t.unreadable.to_owned(), None),
-                    Refused::Wait { seconds } => {
-                        (StatusCode::TOO_MANY_REQUESTS, fill(t.log_in_wait, &[&seconds]), Some(seconds))
-                    }
-                    Refused::Wrong => (StatusCode::UNAUTHORIZED, t.log_in_failed.to_owned(), None),
-                };
-                let main = log_in_form(t, &alert("fout", &text));
-                let answer = Answer::html(open_page(language, t.log_in, &main)).status(status);
-                Ok(match wait {
-                    Some(seconds) => answer.retry_after(seconds),
-                    None => answer,
-                })
+            Err(refused) => Ok(self.refused(language, refused)),
+        }
+    }
+
+    fn refused(&self, language: Language, refused: Refused) -> Answer {
+        let t = language.texts();
+        let (status, text, wait) = match refused {
+            Refused::Closed => (StatusCode::SERVICE_UNAVAILABLE, t.unreadable.to_owned(), None),
+            Refused::Wait { seconds } => {
+                (StatusCode::TOO_MANY_REQUESTS, fill(t.log_in_wait, &[&seconds]), Some(seconds))
             }
+            Refused::Wrong => (StatusCode::UNAUTHORIZED, t.log_in_failed.to_owned(), None),
+        };
+        let main = log_in_form(t, &alert("fout", &text), self.provider().is_some());
+        let answer = Answer::html(open_page(language, t.log_in, &main)).status(status);
+        match wait {
+            Some(seconds) => answer.retry_after(seconds),
+            None => answer,
         }
     }
 
@@ -553,7 +634,7 @@ fn with_query(path: &str, query: &Pairs) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-fn log_in_form(t: &Texts, said: &Markup) -> Markup {
+fn log_in_form(t: &Texts, said: &Markup, provider: bool) -> Markup {
     html! {
         div.sluis-login {
             (said)
@@ -572,6 +653,9 @@ fn log_in_form(t: &Texts, said: &Markup) -> Markup {
                     input id="code" name="code" type="text" required inputmode="numeric" pattern="[0-9]{6}" maxlength="6" autocomplete="one-time-code";
                 }
                 button.sluis-button type="submit" { (t.log_in) }
+            }
+            @if provider {
+                p { a.sluis-button.sluis-button--second href=(oidc::BEGIN) { (t.log_in_oidc) } }
             }
         }
     }

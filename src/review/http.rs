@@ -8,8 +8,13 @@ use std::io::{self, Write};
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
     header::{
+<<<<<<< /tmp/mm/ours.rs
         ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue,
         LOCATION, ORIGIN, RETRY_AFTER, SET_COOKIE,
+=======
+        CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue, LOCATION,
+        ORIGIN, REFRESH, RETRY_AFTER, SET_COOKIE,
+>>>>>>> /tmp/mm/theirs.rs
     },
 };
 
@@ -20,6 +25,9 @@ use crate::{bridge::Body, report::PdfError};
 pub(super) const SESSION: &str = "__Host-sluis";
 /// The cookie that holds the language.
 pub(super) const LANGUAGE: &str = "__Host-taal";
+
+/// The cookie of a log-in by an identity provider, until the browser is back from there.
+pub(super) const OIDC: &str = "__Host-sluis-oidc";
 
 /// What browsers are told to hold every page to. Nothing is fetched from elsewhere, nothing runs that is not a file of
 /// this program, and no other page can hold this one in a frame.
@@ -227,9 +235,23 @@ impl Answer {
         self
     }
 
+<<<<<<< /tmp/mm/ours.rs
     /// What it can be asked for with.
     pub(super) fn allow(mut self, methods: &str) -> Self {
         self.headers.push((ALLOW, methods.to_owned()));
+=======
+    /// With the cookie of a log-in by an identity provider. It is `Lax` and not `Strict`, as the provider's page is what
+    /// sends the browser back: a strict cookie stays behind on a way that another site began. It opens nothing by itself.
+    pub(super) fn oidc_cookie(mut self, value: &str, seconds: u64) -> Self {
+        let text = format!("{OIDC}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={seconds}");
+        self.headers.push((SET_COOKIE, text));
+        self
+    }
+
+    /// A page that the browser leaves at once for a path of this app, as if its reader had followed a link in it.
+    pub(super) fn leave_for(mut self, path: &str) -> Self {
+        self.headers.push((REFRESH, format!("0; url={path}")));
+>>>>>>> /tmp/mm/theirs.rs
         self
     }
 

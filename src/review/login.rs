@@ -1,4 +1,5 @@
-//! Logging in: a passphrase and a code of an authenticator app, both at once.
+//! Logging in: a passphrase and a code of an authenticator app, both at once; or by an identity provider, which the same
+//! counts hold for.
 //!
 //! Whether a name exists shows in nothing: not in the answer, which is one for all that can be wrong, and not in the
 //! time, as an unknown name is held against a hash and a secret that are nobody's. Attempts are counted before they are
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 use super::{
     account::{Account, AccountCode, AccountError, AccountEvent, Accounts, Factors, Language, Passphrase},
+    oidc::VerifiedSubject,
     session::{Session, Sessions},
 };
 use crate::{
@@ -139,24 +141,63 @@ impl Logins {
         Refused::Closed
     }
 
+    fn key(&self, parts: &[&str]) -> Name {
+        let tag = hmac::sign(&self.names, parts.join("\0").as_bytes());
+        *tag.as_ref().first_chunk().expect("HMAC-SHA-256 gives 32 bytes")
+    }
+
+    /// Counts an attempt, or has it wait.
+    fn count(&self, key: Name, known: Option<AccountCode>) -> Result<(), Refused> {
+        let admitted = self.throttle().admit(key, self.clock.now_ms());
+        let Err(Waits { ms, newly, all }) = admitted else { return Ok(()) };
+        if newly {
+            self.note(AccountEvent::Throttled, known.filter(|_| !all), Uuid::now_v7())?;
+        }
+        Err(Refused::Wait { seconds: ms.div_ceil(1000).max(1) })
+    }
+
+    /// Lets in whom an identity provider logged in, where an account is linked to that. Waits for the disk; not for
+    /// async contexts.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]: no account is made by itself.
+    pub fn admit(&self, verified: &VerifiedSubject) -> Result<LoggedIn, Refused> {
+        let subject = verified.subject();
+        let key = self.key(&["subject", &subject.issuer, &subject.sub]);
+        let roll = self.accounts.roll().map_err(|error| Self::closed(&error))?;
+        let account = roll.known_as(subject);
+        self.count(key, account.map(Account::code))?;
+        let reference = Uuid::now_v7();
+        let Some(account) = account else {
+            self.note(AccountEvent::Refused, None, reference)?;
+            return Err(Refused::Wrong);
+        };
+        let entered = self.enter(account, reference)?;
+        self.throttle().succeeded(key);
+        Ok(entered)
+    }
+
+    /// Refuses whoever came back from an identity provider with nothing that counts, and puts that on record. All of
+    /// them are counted as one, so that trying fills no disk; others do not wait for it.
+    pub fn unverified(&self) -> Refused {
+        let refused = self
+            .count(self.key(&["unverified"]), None)
+            .and_then(|()| self.note(AccountEvent::Refused, None, Uuid::now_v7()));
+        refused.err().unwrap_or(Refused::Wrong)
+    }
+
     /// Lets somebody in, or does not. Hashes and waits for the disk; not for async contexts.
     ///
     /// # Errors
     ///
     /// [`Refused`], which tells nothing about what was given.
     pub fn attempt(&self, name: &str, passphrase: &Passphrase, code: &str) -> Result<LoggedIn, Refused> {
-        let tag = hmac::sign(&self.names, name.trim().to_lowercase().as_bytes());
-        let key: Name = *tag.as_ref().first_chunk().expect("HMAC-SHA-256 gives 32 bytes");
+        let key = self.key(&["name", &name.trim().to_lowercase()]);
         let roll = self.accounts.roll().map_err(|error| Self::closed(&error))?;
         let account = roll.named(name);
         let known = account.map(Account::code);
-        let admitted = self.throttle().admit(key, self.clock.now_ms());
-        if let Err(Waits { ms, newly, all }) = admitted {
-            if newly {
-                self.note(AccountEvent::Throttled, known.filter(|_| !all), Uuid::now_v7())?;
-            }
-            return Err(Refused::Wait { seconds: ms.div_ceil(1000).max(1) });
-        }
+        self.count(key, known)?;
         let Some(turn) = self.hashing.turn() else { return Err(Refused::Wait { seconds: TURN.as_secs() }) };
         let own = account.and_then(|account| account.factors.as_ref());
         let factors = own.unwrap_or(&self.nobody);
@@ -409,7 +450,7 @@ pub(super) mod tests {
             self.logins.attempt(name, &Passphrase::given("not the words of it"), &self.code()).unwrap_err()
         }
 
-        fn said(&self) -> Vec<(u8, bool)> {
+        pub(in super::super) fn said(&self) -> Vec<(u8, bool)> {
             self.leaves
                 .lock()
                 .unwrap()

@@ -60,7 +60,7 @@ impl Default for SessionLimits {
 pub struct Token(Zeroizing<String>);
 
 impl Token {
-    fn new() -> Result<Self, AccountError> {
+    pub(super) fn new() -> Result<Self, AccountError> {
         let mut bytes = Zeroizing::new([0; 32]);
         SystemRandom::new().fill(bytes.as_mut_slice()).map_err(|_| AccountError::NoRandom)?;
         Ok(Self(Zeroizing::new(hex::encode(bytes.as_slice()))))
@@ -78,9 +78,10 @@ impl fmt::Debug for Token {
     }
 }
 
-type Hash = [u8; 32];
+pub(super) type Hash = [u8; 32];
 
-fn hash(token: &str) -> Hash {
+/// What is kept of a token.
+pub(super) fn hash(token: &str) -> Hash {
     let hash = digest::digest(&digest::SHA256, token.as_bytes());
     *hash.as_ref().first_chunk().expect("SHA-256 gives 32 bytes")
 }

@@ -109,6 +109,8 @@ texts! {
     log_in_wait: "Te veel pogingen. Wacht {} seconden en probeer het opnieuw.",
         "Too many attempts. Wait {} seconds and try again.";
     log_in_oidc: "Inloggen met het account van uw organisatie", "Log in with your organisation's account";
+    log_in_oidc_closed: "Het inlogsysteem van uw organisatie antwoordt niet goed. Probeer het later, of log in met uw wachtwoordzin.",
+        "Your organisation's log-in does not answer as it should. Try again later, or log in with your passphrase.";
     logged_out: "U bent uitgelogd.", "You are logged out.";
     session_ended: "Uw sessie is verlopen. Log opnieuw in.", "Your session has ended. Log in again.";
 

@@ -41,6 +41,16 @@ private_key   = "certs/noordzee.key"
 accounts      = "secrets/accounts.json"
 idle_minutes  = 31
 session_hours = 9
+public_url    = "https://sluis.example:8444"
+
+[review.oidc]
+issuer        = "https://idp.example/school"
+client_id     = "sluis"
+client_secret = "secrets/oidc.toml"
+ca            = "certs/ca.pem"
+scopes        = ["profile"]
+acr           = ["https://refeds.org/profile/mfa"]
+second_factor = "token"
 
 [operations]
 listen = "127.0.0.1:9464"
@@ -439,9 +449,14 @@ impl Subject {
         let mut keys = Keys::default();
         keys.walk(&schema, "");
         let home = Home::new();
-        let secret = home.path("secrets/noordzee-webhook.toml");
-        fs::write(&secret, "secret = \"whsec_c2VjcmV0IG9mIG5vb3JkemVlLCBub2JvZHkgZWxzZQ==\"\n").unwrap();
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        for (file, secret) in [
+            ("secrets/noordzee-webhook.toml", "whsec_c2VjcmV0IG9mIG5vb3JkemVlLCBub2JvZHkgZWxzZQ=="),
+            ("secrets/oidc.toml", "what sluis shows"),
+        ] {
+            let path = home.path(file);
+            fs::write(&path, format!("secret = \"{secret}\"\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
         let file = home.path(file);
         Self { schema, validator, keys, home, file }
     }
@@ -865,6 +880,7 @@ fn told_elsewhere(place: &str) -> bool {
         "client_ca",
         "client_certificate",
         "client_key",
+        "client_secret",
         "secret",
     ];
     let more_paths = ["keys", "private_key"];
