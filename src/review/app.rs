@@ -10,13 +10,8 @@ use tokio::sync::Semaphore;
 
 use super::{
     account::{AccountError, Accounts, Language, Passphrase, Permission},
-<<<<<<< /tmp/mm/ours.rs
     agreements, api, breach, decisions, disclosures,
-    http::{Answer, Content, LANGUAGE, Pairs, Request, SESSION, cookie, dress, is_own_path, whole},
-=======
-    api, breach, decisions, disclosures,
-    http::{Answer, Content, LANGUAGE, OIDC, Pairs, Request, SESSION, whole},
->>>>>>> /tmp/mm/theirs.rs
+    http::{Answer, Content, LANGUAGE, OIDC, Pairs, Request, SESSION, cookie, dress, is_own_path, whole},
     integrity::Integrity,
     kept::Kept,
     login::{LoggedIn, Logins, Refused},

@@ -147,13 +147,7 @@ fn show(view: &View<'_>, breach: &Breach) -> Result<Markup, Wrong> {
         div.sluis-report lang="nl" { (report::fragment(&part, 2)) }
         @if let Some(leak) = &leak {
             @let part = lists::leak(leak);
-<<<<<<< /tmp/mm/ours.rs
-            section.sluis-report lang="nl" {
-                (report::fragment(&part, 2))
-            }
-=======
             div.sluis-report lang="nl" { (report::fragment(&part, 2)) }
->>>>>>> /tmp/mm/theirs.rs
         }
     })
 }

@@ -191,13 +191,8 @@ pub(super) fn summary(view: &View<'_>, row: &Row) -> Markup {
     html! {
         (outcome(t, row.how))
         @if let Some(reason) = row.reason { " " span lang="nl" { (reason) } "." }
-<<<<<<< /tmp/mm/ours.rs
-        " " (words::under(&row.agreement)) ". " (t.persons) ": " (u64::from(row.pupils) + u64::from(row.staff)) ". "
-        @if row.how != Ending::Refused {
-=======
         " " (t.agreement) ": " (under(t, &row.agreement)) ". " (t.persons) ": " (u64::from(row.pupils) + u64::from(row.staff)) ". "
-        @if row.how != How::Refused {
->>>>>>> /tmp/mm/theirs.rs
+        @if row.how != Ending::Refused {
             (t.released) ": " span lang="nl" { (words::or_none(row.released.iter().map(|name| words::field_left(name)))) } "."
         }
     }

@@ -8,13 +8,8 @@ use std::io::{self, Write};
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
     header::{
-<<<<<<< /tmp/mm/ours.rs
         ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue,
-        LOCATION, ORIGIN, RETRY_AFTER, SET_COOKIE,
-=======
-        CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue, LOCATION,
-        ORIGIN, REFRESH, RETRY_AFTER, SET_COOKIE,
->>>>>>> /tmp/mm/theirs.rs
+        LOCATION, ORIGIN, REFRESH, RETRY_AFTER, SET_COOKIE,
     },
 };
 
@@ -235,11 +230,12 @@ impl Answer {
         self
     }
 
-<<<<<<< /tmp/mm/ours.rs
     /// What it can be asked for with.
     pub(super) fn allow(mut self, methods: &str) -> Self {
         self.headers.push((ALLOW, methods.to_owned()));
-=======
+        self
+    }
+
     /// With the cookie of a log-in by an identity provider. It is `Lax` and not `Strict`, as the provider's page is what
     /// sends the browser back: a strict cookie stays behind on a way that another site began. It opens nothing by itself.
     pub(super) fn oidc_cookie(mut self, value: &str, seconds: u64) -> Self {
@@ -251,7 +247,6 @@ impl Answer {
     /// A page that the browser leaves at once for a path of this app, as if its reader had followed a link in it.
     pub(super) fn leave_for(mut self, path: &str) -> Self {
         self.headers.push((REFRESH, format!("0; url={path}")));
->>>>>>> /tmp/mm/theirs.rs
         self
     }
 

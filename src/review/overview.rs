@@ -114,16 +114,11 @@ pub(super) fn overview(view: &View<'_>) -> Result<Overview, Wrong> {
     let last = over(from..=today);
     let mut suppliers = Vec::new();
     let mut places = BTreeMap::new();
-<<<<<<< /tmp/mm/ours.rs
     for (key, sum) in view.index.sums(&last, By::Recipient)? {
         let Some(code) = key.recipient else { continue };
-=======
-    for sum in view.index.sums(&last, By::Recipient)? {
-        let Some(code) = sum.recipient() else { continue };
         if sum.deliveries() == 0 {
             continue;
         }
->>>>>>> /tmp/mm/theirs.rs
         let party = view.party(&code);
         let (released, present) = share(&sum);
         places.insert(code, suppliers.len());

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     answers::{
         Reading,
-        index::{By, Entry, Filter, How},
+        index::{By, Ending, Entry, Filter},
     },
     clock::{day_start_ms, local_minute},
     config::School,
@@ -266,7 +266,7 @@ pub(super) fn show_sample(
             @if may && count > 0 { p { (t.remark_hint) } }
             @for (row, entry) in sample.sample.iter().zip(&sample.entries) {
                 @let position = entry.first.0;
-                @let title = if entry.how == How::Refused { t.refusal } else { t.disclosure };
+                @let title = if entry.ended == Ending::Refused { t.refusal } else { t.disclosure };
                 article.sluis-card {
                     h2.sluis-card__title { (local_minute(entry.start_ms)) " – " (view.party(&entry.recipient).shown()) }
                     p { (disclosures::summary(view, row)) " " a href={ "/verstrekkingen/" (position) } { (fill(title, &[&position])) } }

@@ -258,11 +258,7 @@ fn who_logs_in_and_what_is_done_for_whom_is_on_record() {
     let who = session.account.code();
 
     let read =
-<<<<<<< /tmp/mm/ours.rs
         Request::Read { reading: Reading::Review, school: Some("99DE".into()), recipient: None, why: 6 };
-=======
-        Request::Read { reading: Reading::Browse, school: Some("99DE".into()), recipient: None, why: 0 };
->>>>>>> /tmp/mm/theirs.rs
     assert!(matches!(desk.perform_for(read, Some(who)), Answer::Done { .. }));
     let review = || MonthReview {
         checkpoint: Seed { root: [7; 32], size: 9 },
