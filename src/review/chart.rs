@@ -26,6 +26,7 @@ pub(super) fn stacks(
     names: &[String],
     values: &BTreeMap<(Date, usize), u64>,
 ) -> Markup {
+    let of = |day: Date, place: usize| values.get(&(day, place)).copied().unwrap_or(0);
     let total = |day: Date| {
         (0..names.len()).map(|place| values.get(&(day, place)).copied().unwrap_or(0)).sum::<u64>()
     };
@@ -55,17 +56,16 @@ pub(super) fn stacks(
                 }
                 @for (at, &day) in days.iter().enumerate() {
                     @let x = LEFT as f64 + step * at as f64;
-                    @let mut below = 0;
                     @for place in 0..names.len() {
-                        @let value = values.get(&(day, place)).copied().unwrap_or(0);
+                        @let value = of(day, place);
                         @if value > 0 {
+                            @let below = (0..place).map(|lower| of(day, lower)).sum::<u64>();
                             @let y = (ABOVE + plot) as f64 - height(below + value);
                             rect class=(series(place)) x=(coordinate(x + step * 0.12)) y=(coordinate(y))
                                 width=(coordinate(step * 0.76)) height=(coordinate(height(value))) {
                                 title { (day) ": " (names[place]) ", " (value) }
                             }
                         }
-                        @let _ = below += value;
                     }
                     @if at % every == 0 {
                         text x=(coordinate(x + step / 2.0)) y=(HEIGHT - 6) text-anchor="middle" {

@@ -251,7 +251,7 @@ pub(super) fn number(number: u64, language: Language) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             out.push(match language {
                 Language::En => ',',
                 Language::Nl => '.',
