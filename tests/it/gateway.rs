@@ -120,6 +120,8 @@ pub(crate) fn write_xml(stream: &mut TcpStream, document: &str) {
 pub(crate) struct Served {
     child: Child,
     pub(crate) gateway: u16,
+    /// Of the review app; 0 where there is none.
+    pub(crate) review: u16,
     operations: u16,
     errors: Arc<Mutex<String>>,
     lines: Receiver<String>,
@@ -155,14 +157,21 @@ impl Served {
     pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut port = || {
+        let (mut operations, mut review) = (0, 0);
+        // The gateway comes last.
+        let gateway = loop {
             let mut line = String::new();
             out.read_line(&mut line).unwrap();
-            let digits =
-                line.rsplit("127.0.0.1:").next().unwrap().trim().trim_end_matches("/uwlr").to_owned();
-            digits.parse().unwrap_or_else(|_| panic!("no port in {line:?}"))
+            let port = line.rsplit("127.0.0.1:").next().and_then(|rest| rest.trim().split('/').next());
+            let port = port.and_then(|digits| digits.parse().ok());
+            let port: u16 = port.unwrap_or_else(|| panic!("no port in {line:?}"));
+            match line.split_once(" on ").map(|(what, _)| what) {
+                Some("operations") => operations = port,
+                Some("review") => review = port,
+                Some("gateway") => break port,
+                _ => panic!("{line:?}"),
+            }
         };
-        let (operations, gateway) = (port(), port());
         let errors = Arc::new(Mutex::new(String::new()));
         let (kept, err) = (Arc::clone(&errors), child.stderr.take().unwrap());
         let (sender, lines): (Sender<String>, _) = mpsc::channel();
@@ -172,7 +181,7 @@ impl Served {
                 let _ = sender.send(line);
             }
         });
-        Self { child, gateway, operations, errors, lines, reader: Some(reader) }
+        Self { child, gateway, review, operations, errors, lines, reader: Some(reader) }
     }
 
     /// SIGKILL: nothing is finished, nothing is said.

@@ -25,6 +25,7 @@ mod properties; // whatever the agreement and the document: only what is named l
 mod reports; // what reports count is what the log exports; a page is no more than a page
 mod results; // results go to the school they are of, whole, or not at all
 mod retention; // what falls due goes, what was asked to go goes, and the log still verifies
+mod review; // the review app as strangers, colleagues of other schools and other programs meet it
 mod rights; // who objects stays out, from the next person on
 mod rows; // files of rows: sealed, found, proven, erased, rolled up
 mod samples; // real messages against the official schemas, where those are present
