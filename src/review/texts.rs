@@ -78,17 +78,12 @@ texts! {
     supplier: "Leverancier", "Supplier";
     all: "alle", "all";
     all_schools: "Alle scholen", "All schools";
-    all_suppliers: "Alle leveranciers", "All suppliers";
     from: "Van", "From";
     until: "Tot en met", "Until";
     show: "Tonen", "Show";
-    yes: "ja", "yes";
     no: "nee", "no";
     none: "geen", "none";
     unknown: "onbekend", "unknown";
-    required: "verplicht", "required";
-    back: "Terug", "Back";
-    more: "Bekijken", "View";
     download_csv: "CSV downloaden", "Download CSV";
     download_pdf: "PDF downloaden", "Download PDF";
     dutch_report: "Rapporten zijn in het Nederlands: ze zijn voor ouders en de toezichthouder.",
@@ -99,7 +94,6 @@ texts! {
     date: "Datum", "Date";
     month: "Maand", "Month";
     status: "Status", "Status";
-    by: "Door", "By";
     name: "Naam", "Name";
 
     // log-in
@@ -127,9 +121,6 @@ texts! {
     stale_form: "Dit formulier is niet van deze sessie. Ga terug, ververs de pagina en probeer het opnieuw.",
         "This form is not of this session. Go back, reload the page and try again.";
     bad_request: "Deze vraag is niet te begrijpen.", "This request cannot be understood.";
-    too_large: "Wat u stuurde is te groot.", "What you sent is too large.";
-    busy: "Het is even te druk. Probeer het over een paar seconden opnieuw.",
-        "It is too busy. Try again in a few seconds.";
     unreadable: "Het logboek kan niet worden gelezen. Laat uw beheerder sluis log verify draaien.",
         "The log cannot be read. Have your administrator run sluis log verify.";
     refused: "Niet gedaan: {}", "Not done: {}";
@@ -175,12 +166,9 @@ texts! {
         "Of the fields that were in the feeds of the school, the supplier got these.";
     no_deliveries: "Geen verstrekkingen in deze periode.", "No deliveries in this period.";
     as_table: "Als tabel", "As a table";
-    indexing: "De lijst van verstrekkingen wordt opgebouwd. Ververs de pagina over een paar seconden.",
-        "The list of deliveries is being built. Reload the page in a few seconds.";
 
     // disclosures
     filter: "Filter", "Filter";
-    period: "Periode", "Period";
     field: "Gegeven", "Field";
     outcome: "Afloop", "Outcome";
     basis: "Grondslag", "Legal basis";
@@ -221,7 +209,6 @@ texts! {
     proof_pending: "Het bewijs is er zodra het logboek de regel heeft gepubliceerd, binnen enkele seconden.",
         "The proof is there once the log has published the entry, within seconds.";
     proof_download: "Bewijs downloaden", "Download the proof";
-    entry: "Logregel", "Log entry";
     transaction: "Transactie", "Transaction";
     started: "Begonnen", "Started";
     ended: "Geëindigd", "Ended";
@@ -253,7 +240,6 @@ texts! {
     times_withheld: "Achtergehouden in", "Withheld in";
     never_used: "nooit verstrekt", "never released";
     volumes: "Omvang per maand", "Volumes per month";
-    versions: "Versies", "Versions";
     no_change: "Geen verschil met de versie die geldt.", "No difference with the version in force.";
     newly_received: "Nieuw ontvangen", "Newly received";
     no_longer: "Minder of anders", "Less or different";
@@ -329,7 +315,6 @@ texts! {
         got in the period. The report has what the notification within 72 hours must hold.";
     pseudonyms: "Gelekte pseudoniemen, één per regel", "Leaked pseudonyms, one a line";
     make_report: "Rapport maken", "Make the report";
-    affected: "Geraakte personen", "Affected persons";
     affected_csv: "Geraakte personen als CSV", "Affected persons as CSV";
 
     // review
@@ -340,7 +325,6 @@ texts! {
     reviewed_by: "Gecontroleerd door", "Reviewed by";
     not_reviewed: "nog niet gecontroleerd", "not reviewed yet";
     month_running: "loopt nog", "still running";
-    start_review: "Controleren", "Review";
     sample_of: "Steekproef: {} van {} verstrekkingen", "Sample: {} of {} deliveries";
     seed: "Zaad: wortel van de boom van {} regels", "Seed: root of the tree of {} entries";
     in_order: "in orde", "in order";
@@ -356,7 +340,6 @@ texts! {
     findings: "Bevindingen", "Findings";
     nothing_to_review: "In deze maand is niets verstrekt. U kunt dat vastleggen.",
         "Nothing was disclosed in this month. You can attest to that.";
-    other_findings: "Eén verstrekking", "One delivery";
     already_reviewed: "Deze maand is al gecontroleerd.", "This month has been reviewed.";
 
     // decisions
