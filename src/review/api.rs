@@ -140,7 +140,9 @@ pub(super) fn get(view: &View<'_>, path: &str, query: &Pairs) -> Result<Answer, 
     let parts: Vec<&str> = path.split('/').collect();
     match parts[..] {
         ["disclosures"] => return answer(&disclosures::list(view, &named(&LIST)?)?),
-        ["recipients", id] => return answer(&suppliers::look_up(view, id, &named(&[SCHOOL, DAYS[0], DAYS[1]])?)?),
+        ["recipients", id] => {
+            return answer(&suppliers::look_up(view, id, &named(&[SCHOOL, DAYS[0], DAYS[1]])?)?);
+        }
         ["reviews"] => return answer(&reviews::months(view, &named(&[SCHOOL])?)?),
         _ => {}
     }
@@ -252,7 +254,9 @@ fn approvals<'a>(view: &View<'a>) -> Result<Vec<Waiting<'a>>, Wrong> {
                 recipient: &agreement.recipient,
                 product: &agreement.product,
                 author: agreement.terms.author.as_deref(),
-                changes: changes.map(|change| ChangeOf { widens: change.widens, text: change.text }).collect(),
+                changes: changes
+                    .map(|change| ChangeOf { widens: change.widens, text: change.text })
+                    .collect(),
             });
         }
     }
@@ -425,13 +429,16 @@ fn ask(view: &View<'_>, body: &[u8]) -> Result<Answer, Wrong> {
         if whole && !lines.is_empty() { Ok(Zeroizing::new(lines.join("\n"))) } else { Err(Wrong::Bad) }
     });
     let lines = lines.transpose()?;
-    let breach = breach::begin(view, &breach::Question {
-        recipient: &recipient,
-        school: school.as_deref(),
-        days: period(from.unwrap_or(*ALWAYS.start()), until.unwrap_or(*ALWAYS.end()))?,
-        pseudonyms: lines.as_ref().map(|lines| lines.as_str()),
-        reason: &reason,
-    })?;
+    let breach = breach::begin(
+        view,
+        &breach::Question {
+            recipient: &recipient,
+            school: school.as_deref(),
+            days: period(from.unwrap_or(*ALWAYS.start()), until.unwrap_or(*ALWAYS.end()))?,
+            pseudonyms: lines.as_ref().map(|lines| lines.as_str()),
+            reason: &reason,
+        },
+    )?;
     let found = breach::found(view, &breach)?;
     let leak = breach::leak(view, &breach)?;
     answer(&Known { reference: breach.reference, breach: breach::told(view, &found)?, leak })

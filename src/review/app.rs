@@ -151,7 +151,9 @@ impl Review {
             Asked::Route(access) => access,
         };
         match path {
-            "/assets/app.css" => return Answer::asset("text/css; charset=utf-8", include_bytes!("assets/app.css")),
+            "/assets/app.css" => {
+                return Answer::asset("text/css; charset=utf-8", include_bytes!("assets/app.css"));
+            }
             "/assets/app.js" => {
                 return Answer::asset("text/javascript; charset=utf-8", include_bytes!("assets/app.js"));
             }
@@ -271,7 +273,9 @@ impl Review {
                 let (title, main) = disclosures::show_one(&view, &one);
                 shown(Room::Disclosures, &title, main)
             }
-            ["verstrekkingen", position, "bewijs"] => disclosures::proof_file(disclosures::one(&view, position)?),
+            ["verstrekkingen", position, "bewijs"] => {
+                disclosures::proof_file(disclosures::one(&view, position)?)
+            }
             ["leveranciers"] => shown(Room::Suppliers, t.suppliers, suppliers::list(&view)?),
             ["leveranciers", id] => {
                 let (title, main) = suppliers::one(&view, id, query)?;
@@ -307,7 +311,11 @@ impl Review {
                     self.sessions.speak(token, language);
                 }
                 let year = 365 * 24 * 60 * 60;
-                return Ok(Answer::see(back.unwrap_or("/")).cookie(LANGUAGE, Some(language.code()), Some(year)));
+                return Ok(Answer::see(back.unwrap_or("/")).cookie(
+                    LANGUAGE,
+                    Some(language.code()),
+                    Some(year),
+                ));
             }
             _ => {}
         }

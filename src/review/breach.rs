@@ -77,7 +77,10 @@ fn question(form: &Pairs) -> Result<Question<'_>, Wrong> {
     })
 }
 
-fn asked<'a>(view: &View<'a>, breach: &Breach) -> Result<(&'a Arc<Recipient>, Option<&'a Arc<School>>), Wrong> {
+fn asked<'a>(
+    view: &View<'a>,
+    breach: &Breach,
+) -> Result<(&'a Arc<Recipient>, Option<&'a Arc<School>>), Wrong> {
     let school = breach.brin.as_deref().map(|brin| view.school(brin)).transpose()?;
     Ok((view.config.recipient(&breach.recipient).ok_or(Wrong::NotFound)?, school))
 }
@@ -180,7 +183,8 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
         }
         "pdf" => {
             let reference = again()?;
-            let head = Head { reference: Some(reference), days: Some(breach.days.clone()), made: view.today() };
+            let head =
+                Head { reference: Some(reference), days: Some(breach.days.clone()), made: view.today() };
             Answer::pdf("datalek.pdf", report::pdf(&head, &report_of(view, &breach)?))
         }
         _ => Err(Wrong::NotFound),
@@ -188,7 +192,10 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
 }
 
 fn affected(leak: &Leak, out: &mut dyn io::Write) -> io::Result<()> {
-    csv::row(out, &["school", "handle", "logsleutel", "soort", "sinds", "laatst", "verstrekkingen", "gegevens"])?;
+    csv::row(
+        out,
+        &["school", "handle", "logsleutel", "soort", "sinds", "laatst", "verstrekkingen", "gegevens"],
+    )?;
     for one in &leak.affected {
         let (epoch, deliveries) = (one.epoch.to_string(), one.deliveries.to_string());
         let (first, last) = (day_of(one.first_ms).to_string(), day_of(one.last_ms).to_string());

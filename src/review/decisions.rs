@@ -209,7 +209,13 @@ fn decide(view: &View<'_>, form: &Pairs) -> Result<String, Wrong> {
 }
 
 /// Decides on a delivery that is held, and gives the reference.
-pub(super) fn decide_on(view: &View<'_>, brin: &str, id: Uuid, approve: bool, reason: &str) -> Result<Uuid, Wrong> {
+pub(super) fn decide_on(
+    view: &View<'_>,
+    brin: &str,
+    id: Uuid,
+    approve: bool,
+    reason: &str,
+) -> Result<Uuid, Wrong> {
     view.demand(Permission::Approve)?;
     let school = view.school(brin)?;
     let reason = reason.trim();

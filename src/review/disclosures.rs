@@ -112,13 +112,14 @@ fn names(entry: &Entry) -> (Vec<&'static str>, Vec<&'static str>) {
 
 /// The filter of a query.
 pub(super) fn filter(view: &View<'_>, query: &Pairs) -> Result<Filter, Wrong> {
-    let field = query.get("veld").map(|name| catalogue().find(name).map(|_| name.to_owned()).ok_or(Wrong::Bad));
-    let how = query.get("afloop").map(|word| {
-        How::ALL.into_iter().find(|how| how.as_str() == word).ok_or(Wrong::Bad)
-    });
-    let basis = query.get("grondslag").map(|word| {
-        BASES.into_iter().find(|basis| basis.as_str() == word).ok_or(Wrong::Bad)
-    });
+    let field =
+        query.get("veld").map(|name| catalogue().find(name).map(|_| name.to_owned()).ok_or(Wrong::Bad));
+    let how = query
+        .get("afloop")
+        .map(|word| How::ALL.into_iter().find(|how| how.as_str() == word).ok_or(Wrong::Bad));
+    let basis = query
+        .get("grondslag")
+        .map(|word| BASES.into_iter().find(|basis| basis.as_str() == word).ok_or(Wrong::Bad));
     let recipient = query.get("leverancier").map(|id| suppliers::find(view, id).map(|one| one.id.clone()));
     let of_basis = |basis: Basis| {
         view.agreements().filter(|one| one.basis == basis).map(|one| one.id.clone()).collect::<Vec<_>>()
@@ -347,7 +348,9 @@ pub(super) fn show_one(view: &View<'_>, one: &One) -> (String, Markup) {
     let row = &one.row;
     let refused = row.how == How::Refused;
     let title = fill(if refused { t.refusal } else { t.disclosure }, &[&row.position]);
-    let count = |number: u32, what: &str| format!("{} {what}", super::page::number(number.into(), view.visitor.language()));
+    let count = |number: u32, what: &str| {
+        format!("{} {what}", super::page::number(number.into(), view.visitor.language()))
+    };
     let listed = |lines: &[FieldLine], with_line: bool| {
         html! {
             @if lines.is_empty() { (t.none) }
@@ -442,8 +445,22 @@ pub(super) fn write_csv(view: &View<'_>, filter: &Filter, out: &mut dyn io::Writ
     csv::row(
         out,
         &[
-            "logregel", "begonnen", "geeindigd", "school", "vestiging", "leverancier", "naam", "afloop", "reden",
-            "leerlingen", "leerkrachten", "overeenkomst", "versie", "verstrekt", "achtergehouden", "transactie",
+            "logregel",
+            "begonnen",
+            "geeindigd",
+            "school",
+            "vestiging",
+            "leverancier",
+            "naam",
+            "afloop",
+            "reden",
+            "leerlingen",
+            "leerkrachten",
+            "overeenkomst",
+            "versie",
+            "verstrekt",
+            "achtergehouden",
+            "transactie",
         ],
     )?;
     view.index.list(filter, &mut |entry| {

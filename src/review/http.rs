@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
     header::{
-        ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN,
-        RETRY_AFTER, SET_COOKIE,
+        ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue,
+        LOCATION, ORIGIN, RETRY_AFTER, SET_COOKIE,
     },
 };
 
@@ -105,7 +105,10 @@ impl Request {
 
     /// Whether it was made by a page of this host: browsers say so themselves, and no page can make them say otherwise.
     pub(super) fn is_same_origin(&self) -> bool {
-        match (self.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()), self.header("sec-fetch-site")) {
+        match (
+            self.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()),
+            self.header("sec-fetch-site"),
+        ) {
             (Some(origin), site) => {
                 let host = self.headers.get(HOST).and_then(|host| host.to_str().ok());
                 let same = host.is_some_and(|host| origin.strip_prefix("https://") == Some(host));
@@ -157,11 +160,7 @@ pub(super) enum Content {
     /// Bytes of a type.
     Whole(&'static str, Vec<u8>),
     /// Something to be saved under a name, as it is written.
-    Download {
-        kind: &'static str,
-        name: String,
-        write: WriteAll,
-    },
+    Download { kind: &'static str, name: String, write: WriteAll },
 }
 
 /// An answer, before it is one of the HTTP library.
@@ -295,11 +294,25 @@ mod tests {
     fn only_pages_of_this_host_may_send_forms() {
         for (headers, same) in [
             (&[("host", "sluis.example:8444"), ("origin", "https://sluis.example:8444")][..], true),
-            (&[("host", "sluis.example"), ("origin", "https://sluis.example"), ("sec-fetch-site", "same-origin")], true),
+            (
+                &[
+                    ("host", "sluis.example"),
+                    ("origin", "https://sluis.example"),
+                    ("sec-fetch-site", "same-origin"),
+                ],
+                true,
+            ),
             (&[("host", "sluis.example"), ("origin", "http://sluis.example")], false),
             (&[("host", "sluis.example"), ("origin", "https://sluis.example.evil")], false),
             (&[("host", "sluis.example"), ("origin", "null")], false),
-            (&[("host", "sluis.example"), ("origin", "https://sluis.example"), ("sec-fetch-site", "cross-site")], false),
+            (
+                &[
+                    ("host", "sluis.example"),
+                    ("origin", "https://sluis.example"),
+                    ("sec-fetch-site", "cross-site"),
+                ],
+                false,
+            ),
             (&[("sec-fetch-site", "same-origin")], true),
             (&[("sec-fetch-site", "same-site")], false),
             (&[("host", "sluis.example")], false),
@@ -322,8 +335,17 @@ mod tests {
             assert!(is_own_path(path), "{path}");
         }
         for path in [
-            "", "x", "//evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example", "/\n/evil.example",
-            "https://evil.example", "javascript:alert(1)", "/\u{e9}", "/ x",
+            "",
+            "x",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/\u{e9}",
+            "/ x",
         ] {
             assert!(!is_own_path(path), "{path:?}");
         }

@@ -150,7 +150,11 @@ pub(super) fn look_up(view: &View<'_>, question: &Question<'_>) -> Result<Subjec
 }
 
 /// What was disclosed about a person, what stands, and what can be done.
-pub(super) fn show(view: &View<'_>, subject: &Subject, said: Option<(&'static str, String)>) -> Result<Markup, Wrong> {
+pub(super) fn show(
+    view: &View<'_>,
+    subject: &Subject,
+    said: Option<(&'static str, String)>,
+) -> Result<Markup, Wrong> {
     view.demand(Permission::Person)?;
     let t = view.texts();
     let school = view.school(&subject.brin)?;
@@ -295,7 +299,8 @@ fn scopes(view: &View<'_>, school: &School) -> Vec<(String, String)> {
     let mut purposes: Vec<&str> = own.iter().map(|agreement| agreement.purpose.as_str()).collect();
     purposes.sort_unstable();
     purposes.dedup();
-    let named = |id: &&str| (format!("doel:{id}"), fill(t.scope_purpose, &[&report::words::purpose_name(id)]));
+    let named =
+        |id: &&str| (format!("doel:{id}"), fill(t.scope_purpose, &[&report::words::purpose_name(id)]));
     all.extend(purposes.iter().map(named));
     all
 }
@@ -336,15 +341,17 @@ pub(super) fn enter(
             let own = view.agreements().find(|known| known.school == school.brin && known.id == *id);
             let agreement = own.ok_or(Wrong::NotFound)?;
             if kind != RightKind::Toestemming && !agreement.basis.yields() {
-                return Err(Wrong::Refused(fill(view.texts().law_goes_on, &[&report::words::basis(agreement.basis)])));
+                return Err(Wrong::Refused(fill(
+                    view.texts().law_goes_on,
+                    &[&report::words::basis(agreement.basis)],
+                )));
             }
         }
         Scope::Purpose(id) if purpose::find(id).is_none() => return Err(Wrong::NotFound),
         Scope::All | Scope::Purpose(_) => {}
     }
     let (epoch, handles) = subject.under.clone().ok_or(Wrong::NotFound)?;
-    let right =
-        Right { kind, scope, handles, epoch, decided_by, entered_ms: 0, reference: Uuid::nil() };
+    let right = Right { kind, scope, handles, epoch, decided_by, entered_ms: 0, reference: Uuid::nil() };
     view.done(Request::Enter { brin: school.brin.clone(), right })
 }
 
@@ -396,7 +403,8 @@ pub(super) fn post(view: &View<'_>, kept: &Kept, path: &str, form: &Pairs) -> Re
             Err(wrong) => Err(wrong),
         };
     }
-    let Some(subject) = form.get("kenmerk").and_then(|id| kept.subject(view.visitor, id.parse().ok()?)) else {
+    let Some(subject) = form.get("kenmerk").and_then(|id| kept.subject(view.visitor, id.parse().ok()?))
+    else {
         return Err(Wrong::Refused(t.subject_gone.into()));
     };
     // What was asked for is done or it is not; the page about the person comes back either way.

@@ -63,7 +63,10 @@ fn first_shown(today: Date) -> Date {
 }
 
 /// Deliveries by school and month.
-fn deliveries(view: &View<'_>, schools: Option<Vec<String>>) -> Result<BTreeMap<([u8; 4], Date), u64>, Wrong> {
+fn deliveries(
+    view: &View<'_>,
+    schools: Option<Vec<String>>,
+) -> Result<BTreeMap<([u8; 4], Date), u64>, Wrong> {
     let today = view.today();
     let filter = Filter { schools, days: first_shown(today)..=today, ..Filter::default() };
     let sums = view.index.sums(&filter, By::SchoolMonth)?;
@@ -226,7 +229,11 @@ pub(super) fn sample(view: &View<'_>, brin: &str, month: &str) -> Result<Sample,
 }
 
 /// The form to judge it with.
-pub(super) fn show_sample(view: &View<'_>, sample: &Sample, said: Option<(&'static str, String)>) -> Result<Markup, Wrong> {
+pub(super) fn show_sample(
+    view: &View<'_>,
+    sample: &Sample,
+    said: Option<(&'static str, String)>,
+) -> Result<Markup, Wrong> {
     let t = view.texts();
     let school: &School = view.school(&sample.school)?;
     let standing = view.standing(&school.brin)?;

@@ -1,6 +1,10 @@
 //! What a supplier was promised, and what it got.
 
-use std::{collections::{BTreeMap, BTreeSet}, io, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    ops::RangeInclusive,
+};
 
 use jiff::{Span, civil::Date};
 use maud::{Markup, html};
@@ -304,7 +308,10 @@ fn agreed(view: &View<'_>, entry: &Entry<'_>) -> Markup {
     let terms = entry.terms;
     let nl = |text: String| html! { span lang="nl" { (text) } };
     facts(&[
-        (t.agreement, html! { span.sluis-code { (entry.agreement) } ", " (fill(t.version, &[&entry.version])) }),
+        (
+            t.agreement,
+            html! { span.sluis-code { (entry.agreement) } ", " (fill(t.version, &[&entry.version])) },
+        ),
         (t.valid, nl(words::span(entry.from, entry.until))),
         (t.purpose, nl(entry.purpose_name.to_owned())),
         (t.basis, nl(words::basis_with(entry.basis, terms.interest.as_deref()))),
@@ -312,7 +319,10 @@ fn agreed(view: &View<'_>, entry: &Entry<'_>) -> Markup {
         (t.recipient_keeps, nl(words::keeps(&terms.keeps))),
         (t.countries, nl(words::countries(&terms.location))),
         (t.outside_eea, nl(words::or_none(entry.third_countries.iter()))),
-        (t.sub_processors, nl(words::or_none(terms.sub_processors.iter().map(|sub| format!("{} ({})", sub.name, sub.does))))),
+        (
+            t.sub_processors,
+            nl(words::or_none(terms.sub_processors.iter().map(|sub| format!("{} ({})", sub.name, sub.does)))),
+        ),
         (t.contact, nl(words::said(terms.contact.as_ref().map(|both| both.recipient.as_str())))),
         (t.annex, html! { (entry.annex) }),
         (t.agreed_fields, nl(words::or_none(entry.fields.iter().map(words::field_terms)))),
@@ -381,7 +391,10 @@ pub(super) fn csv(view: &View<'_>, id: &str, query: &Pairs) -> Result<Answer, Wr
         csv::row(out, &["gegeven", "veld", "afgesproken", "verstrekt_in", "achtergehouden_in"])?;
         for own in &found.uses {
             let agreed = own.agreed.join(" ");
-            csv::row(out, &[&own.label, own.field, &agreed, &own.sent.to_string(), &own.withheld.to_string()])?;
+            csv::row(
+                out,
+                &[&own.label, own.field, &agreed, &own.sent.to_string(), &own.withheld.to_string()],
+            )?;
         }
         Ok(())
     };

@@ -331,7 +331,9 @@ impl Got {
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
         let mut body = bytes[end + 4..].to_vec();
-        if headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked") && !body.is_empty() {
+        if headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked")
+            && !body.is_empty()
+        {
             body = unchunked(&body);
         }
         Self { status, headers, body }
@@ -372,12 +374,18 @@ impl Got {
         ] {
             assert_eq!(self.all(name), [value], "{name} of {what}");
         }
-        assert!(self.all("access-control-allow-origin").is_empty() && self.all("server").is_empty(), "{what}");
+        assert!(
+            self.all("access-control-allow-origin").is_empty() && self.all("server").is_empty(),
+            "{what}"
+        );
         assert!(!self.header("content-type").is_empty(), "{what}");
         assert!(self.status < 500, "{what} {}", self.text());
         for cookie in self.all("set-cookie") {
             let flags = "; Path=/; Secure; HttpOnly; SameSite=Strict";
-            assert!(cookie.starts_with("__Host-") && cookie.contains(flags) && !cookie.contains("Domain"), "{what}");
+            assert!(
+                cookie.starts_with("__Host-") && cookie.contains(flags) && !cookie.contains("Domain"),
+                "{what}"
+            );
         }
         for planted in [KEY, NAME] {
             assert!(!what.contains(planted) && !self.text().contains(planted), "{planted} in {what}");

@@ -257,7 +257,8 @@ fn who_logs_in_and_what_is_done_for_whom_is_on_record() {
     assert_eq!(session.reference, reference);
     let who = session.account.code();
 
-    let read = Request::Read { reading: Reading::Browse, school: Some("99DE".into()), recipient: None, why: 0 };
+    let read =
+        Request::Read { reading: Reading::Browse, school: Some("99DE".into()), recipient: None, why: 0 };
     assert!(matches!(desk.perform_for(read, Some(who)), Answer::Done { .. }));
     let review = || MonthReview {
         checkpoint: Seed { root: [7; 32], size: 9 },

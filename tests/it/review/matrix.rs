@@ -62,7 +62,8 @@ impl Ask {
 
 /// What to ask of a route about a place.
 pub(crate) fn asks(route: &Route, place: &Place) -> Vec<Ask> {
-    let Place { brin, recipient, agreement, sha256, position, hold, month, root, looked, breach, rights } = place;
+    let Place { brin, recipient, agreement, sha256, position, hold, month, root, looked, breach, rights } =
+        place;
     let method = route.method;
     let path = route
         .path
@@ -96,7 +97,9 @@ pub(crate) fn asks(route: &Route, place: &Place) -> Vec<Ask> {
         }
         ("GET", "/api/v1/disclosures") => vec![plain(), by_school(), query(format!("recipient={recipient}"))],
         ("GET", "/controle" | "/api/v1/reviews") => vec![plain(), by_school()],
-        ("GET", "/leveranciers/{recipient}" | "/api/v1/recipients/{recipient}") => vec![of_place(), by_school()],
+        ("GET", "/leveranciers/{recipient}" | "/api/v1/recipients/{recipient}") => {
+            vec![of_place(), by_school()]
+        }
         ("GET", "/leveranciers/{recipient}/gegevens.csv" | "/leveranciers/{recipient}/rapport.pdf") => {
             vec![of_place(), by_school()]
         }
@@ -115,15 +118,18 @@ pub(crate) fn asks(route: &Route, place: &Place) -> Vec<Ask> {
         }
         ("POST", "/leerling/intrekken") => form(&[kenmerk, ("recht", &rights[0])], Some(409)),
         ("POST", "/leerling/wissen") => form(&[kenmerk, ("zeker", "ja")], Some(409)),
-        ("POST", "/datalek") => {
-            form(&[("leverancier", recipient), ("school", brin), ("pseudoniemen", "x"), ("reden", "datalek")], Some(404))
-        }
+        ("POST", "/datalek") => form(
+            &[("leverancier", recipient), ("school", brin), ("pseudoniemen", "x"), ("reden", "datalek")],
+            Some(404),
+        ),
         ("POST", "/datalek/pdf" | "/datalek/csv") => form(&[("kenmerk", breach)], Some(409)),
         ("POST", "/controle/{school}/{month}") => form(&[("wortel", root)], Some(404)),
         ("POST", "/besluiten/verstrekking") => {
             form(&[("school", brin), ("id", hold), ("besluit", "goed"), ("reden", "klopt")], Some(404))
         }
-        ("POST", "/besluiten/overeenkomst") => form(&[("overeenkomst", agreement), ("tekst", sha256)], Some(404)),
+        ("POST", "/besluiten/overeenkomst") => {
+            form(&[("overeenkomst", agreement), ("tekst", sha256)], Some(404))
+        }
         ("POST", "/api/v1/session") => {
             let body = Body::Json(json!({ "name": "x", "passphrase": "x", "code": "x" }));
             vec![ask(&path, body, None)]
@@ -138,7 +144,9 @@ pub(crate) fn asks(route: &Route, place: &Place) -> Vec<Ask> {
         ("POST", "/api/v1/subjects/{reference}/erase") => json(json!({ "confirm": true })),
         ("POST", "/api/v1/breach") => {
             let mut all = json(json!({ "recipient": recipient, "school": brin, "reason": "datalek" }));
-            all.extend(json(json!({ "recipient": recipient, "school": brin, "pseudonyms": ["x"], "reason": "datalek" })));
+            all.extend(json(
+                json!({ "recipient": recipient, "school": brin, "pseudonyms": ["x"], "reason": "datalek" }),
+            ));
             all
         }
         ("POST", "/api/v1/reviews/{school}/{month}") => json(json!({ "root": root, "sample": [] })),
@@ -204,7 +212,11 @@ fn nobody_sees_or_does_what_is_not_theirs() {
                 assert_eq!(got.status, 401, "{route:?}");
             } else {
                 let sent = got.header("location");
-                assert!(got.status == 303 && sent.starts_with("/inloggen"), "{route:?} {} {sent}", got.status);
+                assert!(
+                    got.status == 303 && sent.starts_with("/inloggen"),
+                    "{route:?} {} {sent}",
+                    got.status
+                );
             }
         }
     }
@@ -212,9 +224,13 @@ fn nobody_sees_or_does_what_is_not_theirs() {
 
     let clients: Vec<_> = ROLES.map(|role| (role, app.someone(role.as_str(), role, &["99DE"]))).into();
     // References of somebody else's look-ups are nobody else's.
-    let looked = all.json("POST", "/api/v1/subjects", &json!({
-        "school": "99KK", "by": "key", "number": KEY, "reason": "inzage",
-    }));
+    let looked = all.json(
+        "POST",
+        "/api/v1/subjects",
+        &json!({
+            "school": "99KK", "by": "key", "number": KEY, "reason": "inzage",
+        }),
+    );
     let looked = looked.value()["reference"].as_str().unwrap().to_owned();
     let theirs = Place { looked: [looked.clone(), looked.clone()], breach: looked, ..theirs };
     let leaves = app.home.leaves().len();
@@ -226,11 +242,19 @@ fn nobody_sees_or_does_what_is_not_theirs() {
                 if !may(*role, route.access) {
                     let got = ask.send(client);
                     assert_eq!(got.status, 403, "{what}");
-                    assert_eq!(got.text(), none.send(client).text(), "{what}: no more than of what is not there");
+                    assert_eq!(
+                        got.text(),
+                        none.send(client).text(),
+                        "{what}: no more than of what is not there"
+                    );
                 } else if let Some(missing) = ask.missing {
                     let got = ask.send(client);
                     assert_eq!(got.status, missing, "{what} {}", got.text());
-                    assert_eq!(got.text(), none.send(client).text(), "{what}: no more than of what is not there");
+                    assert_eq!(
+                        got.text(),
+                        none.send(client).text(),
+                        "{what}: no more than of what is not there"
+                    );
                 } else if route.method == "GET" {
                     let text = ask.send(client).text();
                     let told: Vec<_> = MARKS.iter().filter(|mark| text.contains(**mark)).collect();
@@ -244,9 +268,20 @@ fn nobody_sees_or_does_what_is_not_theirs() {
     // Where it shows at all, it shows to whoever sees all: the search above can find something.
     let shows = |path: &str| MARKS.iter().filter(|mark| all.get(path).text().contains(**mark)).count();
     for path in [
-        "/", "/verstrekkingen", "/verstrekkingen.csv", "/leveranciers", "/datalek", "/leerling", "/besluiten",
-        "/api/v1/overview", "/api/v1/disclosures", "/api/v1/recipients", "/api/v1/holds", "/api/v1/approvals",
-        "/controle", "/api/v1/reviews",
+        "/",
+        "/verstrekkingen",
+        "/verstrekkingen.csv",
+        "/leveranciers",
+        "/datalek",
+        "/leerling",
+        "/besluiten",
+        "/api/v1/overview",
+        "/api/v1/disclosures",
+        "/api/v1/recipients",
+        "/api/v1/holds",
+        "/api/v1/approvals",
+        "/controle",
+        "/api/v1/reviews",
     ] {
         assert!(shows(path) > 0, "{path}");
     }
@@ -270,12 +305,17 @@ fn everybody_has_what_is_theirs_and_it_is_on_record() {
                 got["reference"].as_str().unwrap().to_owned()
             };
             own.looked = [look(), look()];
-            let lost = [("leverancier", "noordzee"), ("school", "99DE"), ("pseudoniemen", "x"), ("reden", "datalek")];
+            let lost = [
+                ("leverancier", "noordzee"),
+                ("school", "99DE"),
+                ("pseudoniemen", "x"),
+                ("reden", "datalek"),
+            ];
             let page = client.form("/datalek", &lost).text();
             own.breach = page.split("name=\"kenmerk\" value=\"").nth(1).unwrap()[..36].to_owned();
         }
         if role == Role::Beheerder {
-                        for (place, scope) in [json!("all"), json!({ "purpose": "leermiddelen" })].iter().enumerate() {
+            for (place, scope) in [json!("all"), json!({ "purpose": "leermiddelen" })].iter().enumerate() {
                 let entry = json!({ "kind": "toestemming", "scope": scope, "decided_by": "ouder" });
                 let path = format!("/api/v1/subjects/{}/rights", own.looked[1]);
                 let got = client.json("POST", &path, &entry).value();
@@ -349,7 +389,11 @@ fn no_form_of_elsewhere_does_anything() {
             refused(csrf, &[("Origin", "https://evil.example")], "from elsewhere");
             refused(csrf, &[("Origin", "null")], "from a page without a place");
             refused(csrf, &[("Origin", &origin.replace("https", "http"))], "without TLS");
-            refused(csrf, &[("Origin", &origin), ("Sec-Fetch-Site", "cross-site")], "as the browser says, from elsewhere");
+            refused(
+                csrf,
+                &[("Origin", &origin), ("Sec-Fetch-Site", "cross-site")],
+                "as the browser says, from elsewhere",
+            );
             refused(csrf, &[("Sec-Fetch-Site", "same-site")], "from a neighbour");
             if !is_api {
                 refused(csrf, &[], "from nowhere");
