@@ -101,6 +101,14 @@ fn export(brin: &str, numbers: std::ops::Range<u32>) -> String {
     )
 }
 
+/// Delivers these pupils, unless that is held.
+fn deliver(home: &Home, brin: &str, recipient: &str, numbers: std::ops::Range<u32>) {
+    std::fs::write(home.path("input.xml"), export(brin, numbers)).unwrap();
+    let words = ["minimise", "--school", brin, "--recipient", recipient, "--input", "input.xml"];
+    let ran = home.run(&words);
+    assert!(ran.code == 0 || ran.err.contains("sluis holds"), "{}", ran.err);
+}
+
 impl App {
     pub(crate) fn start() -> Self {
         Self::with(["De Tweede School", "Uitgeverij Zuidzee", "Taalboot", "A. Auteur"])
@@ -123,12 +131,13 @@ impl App {
         for (brin, recipient) in [("99DE", "noordzee"), ("99KK", "zuidzee")] {
             agreement(&home, brin, recipient, &format!("{product} en meer"), Some(author));
             for numbers in [0..40, 0..12] {
-                std::fs::write(home.path("input.xml"), export(brin, numbers)).unwrap();
-                let words = ["minimise", "--school", brin, "--recipient", recipient, "--input", "input.xml"];
-                let ran = home.run(&words);
-                assert!(ran.code == 0 || ran.err.contains("sluis holds"), "{}", ran.err);
+                deliver(&home, brin, recipient, numbers);
             }
         }
+        // The first supplier got something of the second school too, under an agreement that has gone.
+        agreement(&home, "99KK", "noordzee", "Gedeeld", None);
+        deliver(&home, "99KK", "noordzee", 0..30);
+        std::fs::remove_file(home.path("agreements/99KK-noordzee-7.toml")).unwrap();
         std::fs::remove_file(home.path("input.xml")).unwrap();
         let las = FakeLas::at_once(|_, _| {});
         Served::configure(&home, &las, "");

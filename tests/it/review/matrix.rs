@@ -338,6 +338,8 @@ fn everybody_has_what_is_theirs_and_it_is_on_record() {
                 }
                 assert_eq!(got.status, if route.path == "/nagaan" { 303 } else { 200 }, "{what}");
                 assert!(!got.text().contains("sluis-alert--fout"), "{what}");
+                let told: Vec<_> = MARKS.iter().filter(|mark| got.text().contains(**mark)).collect();
+                assert!(told.is_empty(), "{what} tells {told:?}");
                 // A verification that somebody began ends when it does, and is nobody's.
                 let leaves = app.home.leaves();
                 let made = leaves[before..].iter().filter(|leaf| leaf.certificate != [0; 32]);
@@ -403,6 +405,48 @@ fn no_form_of_elsewhere_does_anything() {
     assert_eq!(app.home.leaves().len(), before, "nothing was done, asked or tried");
     for (_, client) in &clients {
         assert_eq!(client.get("/api/v1/session").status, 200, "nobody was logged out");
+    }
+    app.stop();
+}
+
+/// A supplier of two schools: whoever sees one is told of that one, in lists, sums, reports and a breach.
+#[test]
+fn of_a_supplier_of_two_schools_each_is_told_its_own() {
+    let app = App::start();
+    let first = app.someone("een", Role::Fg, &["99DE"]);
+    let second = app.someone("twee", Role::Fg, &["99KK"]);
+    let all = app.someone("allen", Role::Fg, &[]);
+    for (client, schools, deliveries, pupils) in
+        [(&first, &["99DE"][..], 1, 40), (&second, &["99KK"], 1, 30), (&all, &["99DE", "99KK"], 2, 70)]
+    {
+        let listed = client.get("/api/v1/recipients").value();
+        let listed = listed.as_array().unwrap().iter().find(|one| one["id"] == "noordzee").cloned();
+        assert_eq!(listed.expect("also where the agreement has gone")["deliveries"], deliveries);
+        let one = client.get("/api/v1/recipients/noordzee").value();
+        let months = one["months"].as_object().unwrap().values();
+        assert_eq!(months.map(|month| month["persons"].as_u64().unwrap()).sum::<u64>(), pupils);
+        let list = client.get("/api/v1/disclosures?recipient=noordzee&outcome=sent").value();
+        assert_eq!(list["disclosures"].as_array().unwrap().len(), schools.len());
+        let sheet = client.get("/verstrekkingen.csv?leverancier=noordzee&afloop=sent").text();
+        assert_eq!(sheet.lines().count(), 1 + schools.len(), "{sheet}");
+        let mut question = json!({ "recipient": "noordzee", "reason": "datalek" });
+        if let [school] = schools {
+            // Whoever does not see all schools says which: there is no answer about all of them.
+            assert_eq!(client.json("POST", "/api/v1/breach", &question).status, 400);
+            question["school"] = json!(school);
+        }
+        let breach = client.json("POST", "/api/v1/breach", &question).value()["breach"].clone();
+        assert_eq!(breach["pupils"], pupils);
+        let told = breach["schools"].as_array().unwrap().iter().map(|one| one["school"]["brin"].clone());
+        assert_eq!(told.collect::<Vec<_>>(), schools);
+        for other in ["99DE", "99KK"].iter().filter(|brin| !schools.contains(brin)) {
+            question["school"] = json!(other);
+            assert_eq!(client.json("POST", "/api/v1/breach", &question).status, 404);
+            let pages = ["/leveranciers/noordzee", "/api/v1/recipients/noordzee", "/", "/api/v1/overview"];
+            for path in pages {
+                assert!(!client.get(path).text().contains(other), "{path}");
+            }
+        }
     }
     app.stop();
 }
