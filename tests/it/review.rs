@@ -101,6 +101,14 @@ fn export(brin: &str, numbers: std::ops::Range<u32>) -> String {
     )
 }
 
+/// Delivers these pupils, unless that is held.
+fn deliver(home: &Home, brin: &str, recipient: &str, numbers: std::ops::Range<u32>) {
+    std::fs::write(home.path("input.xml"), export(brin, numbers)).unwrap();
+    let words = ["minimise", "--school", brin, "--recipient", recipient, "--input", "input.xml"];
+    let ran = home.run(&words);
+    assert!(ran.code == 0 || ran.err.contains("sluis holds"), "{}", ran.err);
+}
+
 impl App {
     pub(crate) fn start() -> Self {
         Self::with(["De Tweede School", "Uitgeverij Zuidzee", "Taalboot", "A. Auteur"])
@@ -123,12 +131,13 @@ impl App {
         for (brin, recipient) in [("99DE", "noordzee"), ("99KK", "zuidzee")] {
             agreement(&home, brin, recipient, &format!("{product} en meer"), Some(author));
             for numbers in [0..40, 0..12] {
-                std::fs::write(home.path("input.xml"), export(brin, numbers)).unwrap();
-                let words = ["minimise", "--school", brin, "--recipient", recipient, "--input", "input.xml"];
-                let ran = home.run(&words);
-                assert!(ran.code == 0 || ran.err.contains("sluis holds"), "{}", ran.err);
+                deliver(&home, brin, recipient, numbers);
             }
         }
+        // The first supplier got something of the second school too, under an agreement that has gone.
+        agreement(&home, "99KK", "noordzee", "Gedeeld", None);
+        deliver(&home, "99KK", "noordzee", 0..30);
+        std::fs::remove_file(home.path("agreements/99KK-noordzee-7.toml")).unwrap();
         std::fs::remove_file(home.path("input.xml")).unwrap();
         let las = FakeLas::at_once(|_, _| {});
         Served::configure(&home, &las, "");
@@ -331,7 +340,9 @@ impl Got {
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
         let mut body = bytes[end + 4..].to_vec();
-        if headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked") && !body.is_empty() {
+        if headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked")
+            && !body.is_empty()
+        {
             body = unchunked(&body);
         }
         Self { status, headers, body }
@@ -372,12 +383,18 @@ impl Got {
         ] {
             assert_eq!(self.all(name), [value], "{name} of {what}");
         }
-        assert!(self.all("access-control-allow-origin").is_empty() && self.all("server").is_empty(), "{what}");
+        assert!(
+            self.all("access-control-allow-origin").is_empty() && self.all("server").is_empty(),
+            "{what}"
+        );
         assert!(!self.header("content-type").is_empty(), "{what}");
         assert!(self.status < 500, "{what} {}", self.text());
         for cookie in self.all("set-cookie") {
             let flags = "; Path=/; Secure; HttpOnly; SameSite=Strict";
-            assert!(cookie.starts_with("__Host-") && cookie.contains(flags) && !cookie.contains("Domain"), "{what}");
+            assert!(
+                cookie.starts_with("__Host-") && cookie.contains(flags) && !cookie.contains("Domain"),
+                "{what}"
+            );
         }
         for planted in [KEY, NAME] {
             assert!(!what.contains(planted) && !self.text().contains(planted), "{planted} in {what}");

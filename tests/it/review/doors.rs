@@ -25,7 +25,10 @@ fn a_session_is_new_at_each_log_in_and_ends_with_it() {
     assert_eq!((got.status, got.header("location")), (303, "/"));
     let set = got.all("set-cookie");
     assert_eq!(set.len(), 1);
-    assert!(set[0].starts_with("__Host-sluis=") && set[0].ends_with("; Path=/; Secure; HttpOnly; SameSite=Strict"));
+    assert!(
+        set[0].starts_with("__Host-sluis=")
+            && set[0].ends_with("; Path=/; Secure; HttpOnly; SameSite=Strict")
+    );
     assert!(!set[0].starts_with(&planted));
     assert_eq!(client.get("/api/v1/session").status, 401, "the planted one opens nothing");
 
@@ -48,7 +51,13 @@ fn a_session_is_new_at_each_log_in_and_ends_with_it() {
         assert_eq!(third.get(path).status, 303, "{path}");
     }
     assert_eq!(third.get("/api/v1/session").status, 401);
-    let left: Vec<_> = app.home.leaves().iter().filter(|leaf| leaf.kind == LeafKind::Account).map(|leaf| leaf.status).collect();
+    let left: Vec<_> = app
+        .home
+        .leaves()
+        .iter()
+        .filter(|leaf| leaf.kind == LeafKind::Account)
+        .map(|leaf| leaf.status)
+        .collect();
     assert_eq!(left, [1, 4, 4, 4, 6]);
     app.stop();
 }
@@ -100,7 +109,9 @@ fn who_keeps_trying_waits_and_the_log_says_so() {
         assert!(got.all("set-cookie").is_empty());
     }
     let leaves = app.home.leaves();
-    let said = |status: u8| leaves.iter().filter(move |leaf| leaf.kind == LeafKind::Account && leaf.status == status);
+    let said = |status: u8| {
+        leaves.iter().filter(move |leaf| leaf.kind == LeafKind::Account && leaf.status == status)
+    };
     assert_eq!(said(7).map(|leaf| leaf.certificate).collect::<Vec<_>>(), [code], "once for the wait");
     assert_eq!((said(5).count(), said(4).count()), (6, 0), "five of the name, one of nobody");
     let (_, errors) = app.stop();
@@ -162,9 +173,20 @@ fn what_is_no_request_of_this_app_is_refused() {
     for path in ["/", "/api/v1/overview", "/assets/app.js", "/verstrekkingen.csv", "/api/openapi.json"] {
         let (head, whole) = (client.ask("HEAD", path, &[], b""), client.get(path));
         assert_eq!((head.status, head.body.len(), whole.status), (200, 0, 200), "{path}");
-        assert!(!whole.body.is_empty() && head.header("content-type") == whole.header("content-type"), "{path}");
+        assert!(
+            !whole.body.is_empty() && head.header("content-type") == whole.header("content-type"),
+            "{path}"
+        );
     }
-    for path in ["/niets", "/verstrekkingen/", "/verstrekkingen/0x1", "/api/v1/", "/api/v1/niets", "/api/", "/api/v2/overview"] {
+    for path in [
+        "/niets",
+        "/verstrekkingen/",
+        "/verstrekkingen/0x1",
+        "/api/v1/",
+        "/api/v1/niets",
+        "/api/",
+        "/api/v2/overview",
+    ] {
         assert_eq!(client.get(path).status, 404, "{path}");
     }
     // Bodies that are larger than any form, and only where lists are pasted by somebody who is in, larger ones.
@@ -185,16 +207,35 @@ fn what_is_no_request_of_this_app_is_refused() {
     // What is no JSON is not read as such, though it be sound; and what is not sound is not quoted.
     let token = [("X-CSRF-Token", client.csrf.as_str()), ("Content-Type", "text/plain")];
     assert_eq!(client.ask("POST", "/api/v1/subjects", &token, b"{}").status, 415);
-    for wrong in [json!({}), json!([]), json!({ "school": "99DE", "by": "key", "number": "kanarie", "reason": "inzage", "more": 1 })] {
+    for wrong in [
+        json!({}),
+        json!([]),
+        json!({ "school": "99DE", "by": "key", "number": "kanarie", "reason": "inzage", "more": 1 }),
+    ] {
         let got = client.json("POST", "/api/v1/subjects", &wrong);
         assert!(got.status == 400 && !got.text().contains("kanarie"), "{}", got.text());
     }
-    for query in ["?limit=0", "?limit=501", "?limit=50&limit=51", "?van=2026-01-01", "?from=", "?from=2026-13-01", "?before=1&after=2"] {
+    for query in [
+        "?limit=0",
+        "?limit=501",
+        "?limit=50&limit=51",
+        "?van=2026-01-01",
+        "?from=",
+        "?from=2026-13-01",
+        "?before=1&after=2",
+    ] {
         assert_eq!(client.get(&format!("/api/v1/disclosures{query}")).status, 400, "{query}");
     }
     let names = ["verstrekkingen.csv", "gegevens.csv", "leverancier.pdf"];
-    for (path, name) in ["/verstrekkingen.csv", "/leveranciers/noordzee/gegevens.csv", "/leveranciers/noordzee/rapport.pdf"].iter().zip(names) {
-        assert_eq!(client.get(path).header("content-disposition"), format!("attachment; filename=\"{name}\""));
+    for (path, name) in
+        ["/verstrekkingen.csv", "/leveranciers/noordzee/gegevens.csv", "/leveranciers/noordzee/rapport.pdf"]
+            .iter()
+            .zip(names)
+    {
+        assert_eq!(
+            client.get(path).header("content-disposition"),
+            format!("attachment; filename=\"{name}\"")
+        );
     }
     app.stop();
 }

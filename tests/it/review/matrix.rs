@@ -62,7 +62,8 @@ impl Ask {
 
 /// What to ask of a route about a place.
 pub(crate) fn asks(route: &Route, place: &Place) -> Vec<Ask> {
-    let Place { brin, recipient, agreement, sha256, position, hold, month, root, looked, breach, rights } = place;
+    let Place { brin, recipient, agreement, sha256, position, hold, month, root, looked, breach, rights } =
+        place;
     let method = route.method;
     let path = route
         .path
@@ -96,7 +97,9 @@ pub(crate) fn asks(route: &Route, place: &Place) -> Vec<Ask> {
         }
         ("GET", "/api/v1/disclosures") => vec![plain(), by_school(), query(format!("recipient={recipient}"))],
         ("GET", "/controle" | "/api/v1/reviews") => vec![plain(), by_school()],
-        ("GET", "/leveranciers/{recipient}" | "/api/v1/recipients/{recipient}") => vec![of_place(), by_school()],
+        ("GET", "/leveranciers/{recipient}" | "/api/v1/recipients/{recipient}") => {
+            vec![of_place(), by_school()]
+        }
         ("GET", "/leveranciers/{recipient}/gegevens.csv" | "/leveranciers/{recipient}/rapport.pdf") => {
             vec![of_place(), by_school()]
         }
@@ -115,15 +118,18 @@ pub(crate) fn asks(route: &Route, place: &Place) -> Vec<Ask> {
         }
         ("POST", "/leerling/intrekken") => form(&[kenmerk, ("recht", &rights[0])], Some(409)),
         ("POST", "/leerling/wissen") => form(&[kenmerk, ("zeker", "ja")], Some(409)),
-        ("POST", "/datalek") => {
-            form(&[("leverancier", recipient), ("school", brin), ("pseudoniemen", "x"), ("reden", "datalek")], Some(404))
-        }
+        ("POST", "/datalek") => form(
+            &[("leverancier", recipient), ("school", brin), ("pseudoniemen", "x"), ("reden", "datalek")],
+            Some(404),
+        ),
         ("POST", "/datalek/pdf" | "/datalek/csv") => form(&[("kenmerk", breach)], Some(409)),
         ("POST", "/controle/{school}/{month}") => form(&[("wortel", root)], Some(404)),
         ("POST", "/besluiten/verstrekking") => {
             form(&[("school", brin), ("id", hold), ("besluit", "goed"), ("reden", "klopt")], Some(404))
         }
-        ("POST", "/besluiten/overeenkomst") => form(&[("overeenkomst", agreement), ("tekst", sha256)], Some(404)),
+        ("POST", "/besluiten/overeenkomst") => {
+            form(&[("overeenkomst", agreement), ("tekst", sha256)], Some(404))
+        }
         ("POST", "/api/v1/session") => {
             let body = Body::Json(json!({ "name": "x", "passphrase": "x", "code": "x" }));
             vec![ask(&path, body, None)]
@@ -138,7 +144,9 @@ pub(crate) fn asks(route: &Route, place: &Place) -> Vec<Ask> {
         ("POST", "/api/v1/subjects/{reference}/erase") => json(json!({ "confirm": true })),
         ("POST", "/api/v1/breach") => {
             let mut all = json(json!({ "recipient": recipient, "school": brin, "reason": "datalek" }));
-            all.extend(json(json!({ "recipient": recipient, "school": brin, "pseudonyms": ["x"], "reason": "datalek" })));
+            all.extend(json(
+                json!({ "recipient": recipient, "school": brin, "pseudonyms": ["x"], "reason": "datalek" }),
+            ));
             all
         }
         ("POST", "/api/v1/reviews/{school}/{month}") => json(json!({ "root": root, "sample": [] })),
@@ -204,7 +212,11 @@ fn nobody_sees_or_does_what_is_not_theirs() {
                 assert_eq!(got.status, 401, "{route:?}");
             } else {
                 let sent = got.header("location");
-                assert!(got.status == 303 && sent.starts_with("/inloggen"), "{route:?} {} {sent}", got.status);
+                assert!(
+                    got.status == 303 && sent.starts_with("/inloggen"),
+                    "{route:?} {} {sent}",
+                    got.status
+                );
             }
         }
     }
@@ -212,9 +224,13 @@ fn nobody_sees_or_does_what_is_not_theirs() {
 
     let clients: Vec<_> = ROLES.map(|role| (role, app.someone(role.as_str(), role, &["99DE"]))).into();
     // References of somebody else's look-ups are nobody else's.
-    let looked = all.json("POST", "/api/v1/subjects", &json!({
-        "school": "99KK", "by": "key", "number": KEY, "reason": "inzage",
-    }));
+    let looked = all.json(
+        "POST",
+        "/api/v1/subjects",
+        &json!({
+            "school": "99KK", "by": "key", "number": KEY, "reason": "inzage",
+        }),
+    );
     let looked = looked.value()["reference"].as_str().unwrap().to_owned();
     let theirs = Place { looked: [looked.clone(), looked.clone()], breach: looked, ..theirs };
     let leaves = app.home.leaves().len();
@@ -226,11 +242,19 @@ fn nobody_sees_or_does_what_is_not_theirs() {
                 if !may(*role, route.access) {
                     let got = ask.send(client);
                     assert_eq!(got.status, 403, "{what}");
-                    assert_eq!(got.text(), none.send(client).text(), "{what}: no more than of what is not there");
+                    assert_eq!(
+                        got.text(),
+                        none.send(client).text(),
+                        "{what}: no more than of what is not there"
+                    );
                 } else if let Some(missing) = ask.missing {
                     let got = ask.send(client);
                     assert_eq!(got.status, missing, "{what} {}", got.text());
-                    assert_eq!(got.text(), none.send(client).text(), "{what}: no more than of what is not there");
+                    assert_eq!(
+                        got.text(),
+                        none.send(client).text(),
+                        "{what}: no more than of what is not there"
+                    );
                 } else if route.method == "GET" {
                     let text = ask.send(client).text();
                     let told: Vec<_> = MARKS.iter().filter(|mark| text.contains(**mark)).collect();
@@ -244,9 +268,20 @@ fn nobody_sees_or_does_what_is_not_theirs() {
     // Where it shows at all, it shows to whoever sees all: the search above can find something.
     let shows = |path: &str| MARKS.iter().filter(|mark| all.get(path).text().contains(**mark)).count();
     for path in [
-        "/", "/verstrekkingen", "/verstrekkingen.csv", "/leveranciers", "/datalek", "/leerling", "/besluiten",
-        "/api/v1/overview", "/api/v1/disclosures", "/api/v1/recipients", "/api/v1/holds", "/api/v1/approvals",
-        "/controle", "/api/v1/reviews",
+        "/",
+        "/verstrekkingen",
+        "/verstrekkingen.csv",
+        "/leveranciers",
+        "/datalek",
+        "/leerling",
+        "/besluiten",
+        "/api/v1/overview",
+        "/api/v1/disclosures",
+        "/api/v1/recipients",
+        "/api/v1/holds",
+        "/api/v1/approvals",
+        "/controle",
+        "/api/v1/reviews",
     ] {
         assert!(shows(path) > 0, "{path}");
     }
@@ -270,12 +305,17 @@ fn everybody_has_what_is_theirs_and_it_is_on_record() {
                 got["reference"].as_str().unwrap().to_owned()
             };
             own.looked = [look(), look()];
-            let lost = [("leverancier", "noordzee"), ("school", "99DE"), ("pseudoniemen", "x"), ("reden", "datalek")];
+            let lost = [
+                ("leverancier", "noordzee"),
+                ("school", "99DE"),
+                ("pseudoniemen", "x"),
+                ("reden", "datalek"),
+            ];
             let page = client.form("/datalek", &lost).text();
             own.breach = page.split("name=\"kenmerk\" value=\"").nth(1).unwrap()[..36].to_owned();
         }
         if role == Role::Beheerder {
-                        for (place, scope) in [json!("all"), json!({ "purpose": "leermiddelen" })].iter().enumerate() {
+            for (place, scope) in [json!("all"), json!({ "purpose": "leermiddelen" })].iter().enumerate() {
                 let entry = json!({ "kind": "toestemming", "scope": scope, "decided_by": "ouder" });
                 let path = format!("/api/v1/subjects/{}/rights", own.looked[1]);
                 let got = client.json("POST", &path, &entry).value();
@@ -298,6 +338,8 @@ fn everybody_has_what_is_theirs_and_it_is_on_record() {
                 }
                 assert_eq!(got.status, if route.path == "/nagaan" { 303 } else { 200 }, "{what}");
                 assert!(!got.text().contains("sluis-alert--fout"), "{what}");
+                let told: Vec<_> = MARKS.iter().filter(|mark| got.text().contains(**mark)).collect();
+                assert!(told.is_empty(), "{what} tells {told:?}");
                 // A verification that somebody began ends when it does, and is nobody's.
                 let leaves = app.home.leaves();
                 let made = leaves[before..].iter().filter(|leaf| leaf.certificate != [0; 32]);
@@ -349,7 +391,11 @@ fn no_form_of_elsewhere_does_anything() {
             refused(csrf, &[("Origin", "https://evil.example")], "from elsewhere");
             refused(csrf, &[("Origin", "null")], "from a page without a place");
             refused(csrf, &[("Origin", &origin.replace("https", "http"))], "without TLS");
-            refused(csrf, &[("Origin", &origin), ("Sec-Fetch-Site", "cross-site")], "as the browser says, from elsewhere");
+            refused(
+                csrf,
+                &[("Origin", &origin), ("Sec-Fetch-Site", "cross-site")],
+                "as the browser says, from elsewhere",
+            );
             refused(csrf, &[("Sec-Fetch-Site", "same-site")], "from a neighbour");
             if !is_api {
                 refused(csrf, &[], "from nowhere");
@@ -359,6 +405,48 @@ fn no_form_of_elsewhere_does_anything() {
     assert_eq!(app.home.leaves().len(), before, "nothing was done, asked or tried");
     for (_, client) in &clients {
         assert_eq!(client.get("/api/v1/session").status, 200, "nobody was logged out");
+    }
+    app.stop();
+}
+
+/// A supplier of two schools: whoever sees one is told of that one, in lists, sums, reports and a breach.
+#[test]
+fn of_a_supplier_of_two_schools_each_is_told_its_own() {
+    let app = App::start();
+    let first = app.someone("een", Role::Fg, &["99DE"]);
+    let second = app.someone("twee", Role::Fg, &["99KK"]);
+    let all = app.someone("allen", Role::Fg, &[]);
+    for (client, schools, deliveries, pupils) in
+        [(&first, &["99DE"][..], 1, 40), (&second, &["99KK"], 1, 30), (&all, &["99DE", "99KK"], 2, 70)]
+    {
+        let listed = client.get("/api/v1/recipients").value();
+        let listed = listed.as_array().unwrap().iter().find(|one| one["id"] == "noordzee").cloned();
+        assert_eq!(listed.expect("also where the agreement has gone")["deliveries"], deliveries);
+        let one = client.get("/api/v1/recipients/noordzee").value();
+        let months = one["months"].as_object().unwrap().values();
+        assert_eq!(months.map(|month| month["persons"].as_u64().unwrap()).sum::<u64>(), pupils);
+        let list = client.get("/api/v1/disclosures?recipient=noordzee&outcome=sent").value();
+        assert_eq!(list["disclosures"].as_array().unwrap().len(), schools.len());
+        let sheet = client.get("/verstrekkingen.csv?leverancier=noordzee&afloop=sent").text();
+        assert_eq!(sheet.lines().count(), 1 + schools.len(), "{sheet}");
+        let mut question = json!({ "recipient": "noordzee", "reason": "datalek" });
+        if let [school] = schools {
+            // Whoever does not see all schools says which: there is no answer about all of them.
+            assert_eq!(client.json("POST", "/api/v1/breach", &question).status, 400);
+            question["school"] = json!(school);
+        }
+        let breach = client.json("POST", "/api/v1/breach", &question).value()["breach"].clone();
+        assert_eq!(breach["pupils"], pupils);
+        let told = breach["schools"].as_array().unwrap().iter().map(|one| one["school"]["brin"].clone());
+        assert_eq!(told.collect::<Vec<_>>(), schools);
+        for other in ["99DE", "99KK"].iter().filter(|brin| !schools.contains(brin)) {
+            question["school"] = json!(other);
+            assert_eq!(client.json("POST", "/api/v1/breach", &question).status, 404);
+            let pages = ["/leveranciers/noordzee", "/api/v1/recipients/noordzee", "/", "/api/v1/overview"];
+            for path in pages {
+                assert!(!client.get(path).text().contains(other), "{path}");
+            }
+        }
     }
     app.stop();
 }

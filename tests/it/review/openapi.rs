@@ -18,7 +18,13 @@ fn the_file_has_every_route_and_every_route_is_in_the_file() {
     let file = file();
     let mut said = BTreeSet::new();
     for (path, operations) in file["paths"].as_object().unwrap() {
-        said.extend(operations.as_object().unwrap().keys().map(|method| (method.to_uppercase(), format!("/api/v1{path}"))));
+        said.extend(
+            operations
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(|method| (method.to_uppercase(), format!("/api/v1{path}"))),
+        );
     }
     let own = ROUTES.iter().filter(|route| route.path.starts_with("/api/v1/"));
     let own: BTreeSet<_> = own.map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
@@ -59,7 +65,8 @@ fn assert_as_said(file: &Value, method: &str, pattern: &str, got: &Got) {
     };
     let kind = got.header("content-type").split(';').next().unwrap();
     let said = content.get(kind).unwrap_or_else(|| panic!("{method} {pattern} does not say {kind}"));
-    let value = if kind == "text/plain" { json!(got.text()) } else { serde_json::from_slice(&got.body).unwrap() };
+    let value =
+        if kind == "text/plain" { json!(got.text()) } else { serde_json::from_slice(&got.body).unwrap() };
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "components": file["components"], "allOf": [said["schema"]],
@@ -80,22 +87,24 @@ fn answers_are_as_the_file_says() {
     let decides = app.someone("gk", Role::Goedkeurder, &["99DE"]);
     let place = app.place(&fg, "99DE", "noordzee");
     let asked = std::cell::RefCell::new(BTreeSet::new());
-    let ask = |client: &Client<'_>, method: &str, pattern: &str, path: &str, body: Option<Value>, status: u16| {
-        let path = format!("/api/v1{path}");
-        let got = match &body {
-            Some(body) => client.json(method, &path, body),
-            None => client.ask(method, &path, &[("X-CSRF-Token", &client.csrf)], b""),
+    let ask =
+        |client: &Client<'_>, method: &str, pattern: &str, path: &str, body: Option<Value>, status: u16| {
+            let path = format!("/api/v1{path}");
+            let got = match &body {
+                Some(body) => client.json(method, &path, body),
+                None => client.ask(method, &path, &[("X-CSRF-Token", &client.csrf)], b""),
+            };
+            assert_eq!(got.status, status, "{method} {path}: {}", got.text());
+            assert_as_said(&file, method, pattern, &got);
+            asked.borrow_mut().insert((method.to_owned(), format!("/api/v1{pattern}")));
+            got
         };
-        assert_eq!(got.status, status, "{method} {path}: {}", got.text());
-        assert_as_said(&file, method, pattern, &got);
-        asked.borrow_mut().insert((method.to_owned(), format!("/api/v1{pattern}")));
-        got
-    };
     let get = |pattern: &str, path: &str| ask(&fg, "GET", pattern, path, None, 200);
     let (position, month) = (&place.position, &place.month);
     get("/session", "/session");
     get("/overview", "/overview");
-    let list = get("/disclosures", "/disclosures?school=99DE&outcome=sent&limit=2&field=leerling.roepnaam").value();
+    let list =
+        get("/disclosures", "/disclosures?school=99DE&outcome=sent&limit=2&field=leerling.roepnaam").value();
     assert_eq!(list["disclosures"].as_array().unwrap().len(), 1);
     assert_eq!(list["disclosures"][0]["pupils"], 40);
     get("/disclosures/{position}", &format!("/disclosures/{position}"));
@@ -104,7 +113,9 @@ fn answers_are_as_the_file_says() {
     let recipients = get("/recipients", "/recipients").value();
     assert_eq!(recipients.as_array().unwrap().len(), 2);
     let one = get("/recipients/{recipient}", "/recipients/noordzee?school=99DE").value();
-    assert!(!one["agreements"].as_array().unwrap().is_empty() && !one["months"].as_object().unwrap().is_empty());
+    assert!(
+        !one["agreements"].as_array().unwrap().is_empty() && !one["months"].as_object().unwrap().is_empty()
+    );
     get("/reviews", "/reviews");
     let sample = get("/reviews/{school}/{month}", &format!("/reviews/99DE/{month}")).value();
     let holds = get("/holds", "/holds").value();
@@ -124,7 +135,14 @@ fn answers_are_as_the_file_says() {
     ask(&enters, "POST", rights, &path, Some(entry), 409);
     let elsewhere = json!({ "kind": "bezwaar", "scope": { "agreement": place.agreement.replace("99DE", "99KK") }, "decided_by": "ouder" });
     ask(&enters, "POST", rights, &path, Some(elsewhere), 404);
-    ask(&fg, "POST", rights, &path, Some(json!({ "kind": "bezwaar", "scope": "all", "decided_by": "ouder" })), 403);
+    ask(
+        &fg,
+        "POST",
+        rights,
+        &path,
+        Some(json!({ "kind": "bezwaar", "scope": "all", "decided_by": "ouder" })),
+        403,
+    );
     let again = ask(&enters, "POST", "/subjects", "/subjects", Some(subject), 200).value();
     assert_eq!(again["rights"][0]["reference"], entered["reference"], "what was entered stands");
     let lift = format!("{path}/{}/lift", entered["reference"].as_str().unwrap());
@@ -137,16 +155,38 @@ fn answers_are_as_the_file_says() {
     let breach = json!({ "recipient": "noordzee", "reason": "datalek", "pseudonyms": ["x", "y"], "from": "2026-01-01" });
     let known = ask(&fg, "POST", "/breach", "/breach", Some(breach), 200).value();
     assert_eq!(known["leak"]["unknown"], 2);
-    let whole = ask(&fg, "POST", "/breach", "/breach", Some(json!({ "recipient": "zuidzee", "reason": "datalek" })), 200).value();
+    let whole = ask(
+        &fg,
+        "POST",
+        "/breach",
+        "/breach",
+        Some(json!({ "recipient": "zuidzee", "reason": "datalek" })),
+        200,
+    )
+    .value();
     assert!(whole["breach"]["pupils"] == 40 && whole["leak"].is_null());
-    ask(&fg, "POST", "/breach", "/breach", Some(json!({ "recipient": "zuidzee", "reason": "datalek", "pseudonyms": ["x\ny"] })), 400);
+    ask(
+        &fg,
+        "POST",
+        "/breach",
+        "/breach",
+        Some(json!({ "recipient": "zuidzee", "reason": "datalek", "pseudonyms": ["x\ny"] })),
+        400,
+    );
 
     let attest = format!("/reviews/99DE/{month}");
     let pattern = "/reviews/{school}/{month}";
     ask(&fg, "POST", pattern, &attest, Some(json!({ "root": "0".repeat(64), "sample": [] })), 403);
     let judged = json!({ "root": sample["root"], "sample": [{ "position": 1, "mark": "in-orde" }] });
     ask(&fg, "POST", pattern, &attest, Some(judged), 409);
-    ask(&fg, "POST", pattern, &attest, Some(json!({ "root": sample["root"], "sample": [], "conclusion": "goed" })), 200);
+    ask(
+        &fg,
+        "POST",
+        pattern,
+        &attest,
+        Some(json!({ "root": sample["root"], "sample": [], "conclusion": "goed" })),
+        200,
+    );
     ask(&fg, "POST", pattern, &attest, Some(json!({ "root": sample["root"], "sample": [] })), 409);
     assert_eq!(get("/reviews", "/reviews?school=99DE").value()[1]["reviews"][0]["name"], "fg");
 
@@ -159,10 +199,24 @@ fn answers_are_as_the_file_says() {
     assert!(decided["open"] == false && decided["decision"]["by"] == "gk", "{decided}");
     let approve = json!({ "agreement": place.agreement, "sha256": place.sha256 });
     ask(&decides, "POST", "/approvals", "/approvals", Some(approve.clone()), 200);
-    ask(&decides, "POST", "/approvals", "/approvals", Some(json!({ "agreement": place.agreement, "sha256": "0".repeat(64) })), 404);
+    ask(
+        &decides,
+        "POST",
+        "/approvals",
+        "/approvals",
+        Some(json!({ "agreement": place.agreement, "sha256": "0".repeat(64) })),
+        404,
+    );
 
     ask(&app.stranger(), "GET", "/overview", "/overview", None, 401);
-    ask(&app.stranger(), "POST", "/session", "/session", Some(json!({ "name": "fg", "passphrase": "x", "code": "x" })), 401);
+    ask(
+        &app.stranger(),
+        "POST",
+        "/session",
+        "/session",
+        Some(json!({ "name": "fg", "passphrase": "x", "code": "x" })),
+        401,
+    );
     let body = json!({ "name": "fg", "passphrase": super::WORDS, "code": app.code("fg") });
     let got = ask(&app.stranger(), "POST", "/session", "/session", Some(body), 200);
     let fresh = app.stranger().with_cookies_of(&got);

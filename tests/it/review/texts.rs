@@ -28,11 +28,24 @@ fn a_text_is_never_more_than_a_text() {
     let mut found = String::new();
     let position = format!("/verstrekkingen/{}", place.position);
     let sample = format!("/controle/99KK/{}", place.month);
-    let query = format!("/verstrekkingen?school=99KK&veld=&afloop=&x={}", "%3Cscript%3Ealert(1)%3C/script%3E%22%27");
+    let query =
+        format!("/verstrekkingen?school=99KK&veld=&afloop=&x={}", "%3Cscript%3Ealert(1)%3C/script%3E%22%27");
     let unknown = "/%3Cscript%3Ealert(1)%3C%2Fscript%3E";
     for path in [
-        "/", "/verstrekkingen", &query, &position, "/leveranciers", "/leveranciers/zuidzee", "/leerling", "/datalek",
-        "/controle", &sample, "/besluiten", "/inloggen?melding=%3Cscript%3E", unknown, "/leveranciers/%3Cscript%3E",
+        "/",
+        "/verstrekkingen",
+        &query,
+        &position,
+        "/leveranciers",
+        "/leveranciers/zuidzee",
+        "/leerling",
+        "/datalek",
+        "/controle",
+        &sample,
+        "/besluiten",
+        "/inloggen?melding=%3Cscript%3E",
+        unknown,
+        "/leveranciers/%3Cscript%3E",
     ] {
         for client in [&fg, &decides] {
             let got = client.get(path);
@@ -46,14 +59,21 @@ fn a_text_is_never_more_than_a_text() {
         }
     }
     for shown in [
-        "School &lt;script&gt;alert(1)&lt;/script&gt;", "Boot &quot;'&gt;&lt;img src=x onerror=alert(1)&gt;",
-        "=HYPERLINK(&quot;https://evil.example&quot;", "Auteur &quot;'&gt;&amp;lt;script&amp;gt;", "reden &quot;'&gt;&lt;img", "slot &quot;'&gt;&lt;img",
+        "School &lt;script&gt;alert(1)&lt;/script&gt;",
+        "Boot &quot;'&gt;&lt;img src=x onerror=alert(1)&gt;",
+        "=HYPERLINK(&quot;https://evil.example&quot;",
+        "Auteur &quot;'&gt;&amp;lt;script&amp;gt;",
+        "reden &quot;'&gt;&lt;img",
+        "slot &quot;'&gt;&lt;img",
         "&lt;b onclick=alert(1)&gt;gk&lt;/b&gt;",
     ] {
         assert!(found.contains(shown), "{shown} is on no page, so nothing was looked for");
     }
     let sheet = fg.get("/verstrekkingen.csv").text();
-    assert!(sheet.starts_with('\u{feff}') && sheet.contains(",\"'=HYPERLINK(\"\"https://evil.example\"\""), "{sheet}");
+    assert!(
+        sheet.starts_with('\u{feff}') && sheet.contains(",\"'=HYPERLINK(\"\"https://evil.example\"\""),
+        "{sheet}"
+    );
     for line in sheet.trim_start_matches('\u{feff}').lines() {
         for cell in line.split(',') {
             assert!(!cell.trim_start_matches('"').starts_with(['=', '+', '-', '@']), "{line}");
