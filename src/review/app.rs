@@ -260,7 +260,6 @@ impl Review {
             return Ok(self.log_in_page(self.language(request), said));
         }
         if let (oidc::BEGIN | oidc::BACK, Some(settings)) = (path, self.provider()) {
-            // Whoever is back has shown no session: that cookie stays behind on the way from another site.
             return match path {
                 oidc::BEGIN if visitor.is_some() => Ok(Answer::see("/")),
                 oidc::BEGIN => Ok(self.sent_to_provider(request, &settings)),
@@ -472,6 +471,9 @@ impl Review {
         let language = self.language(request);
         let t = language.texts();
         let main = html! { p { a.sluis-button href="/" { (t.overview) } } };
+        if let Some(token) = request.cookie(SESSION) {
+            self.sessions.end(token);
+        }
         let token = self.sessions.begin(entered).map_err(|error| Wrong::Refused(error.to_string()))?;
         let answer = Answer::html(open_page(language, t.log_in, &main)).leave_for("/");
         Ok(answer.cookie(SESSION, Some(token.expose()), None))

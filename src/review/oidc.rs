@@ -8,7 +8,7 @@
 //! ```
 //!
 //! State, nonce and verifier are used up by the first that comes back with the state, whatever comes of it; without the
-//! cookie of the browser that began, nothing comes of it. The ID token is verified in [`id_token`]; the access token is
+//! cookie of the browser that began, nothing comes of it. The ID token is verified in `id_token`; the access token is
 //! not used. The provider knows nobody here by itself: `sluis users link` says which account a person has.
 //!
 //! What a provider says of itself is kept for an hour, and its keys are asked for once more when a token is signed by
@@ -58,10 +58,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10 * 60);
 const MOST: usize = 1024;
 /// How long what a provider says of itself is kept.
 const KEPT: Duration = Duration::from_secs(60 * 60);
-/// Log-ins that wait for the provider at once, and how long one more waits for its turn: a provider that does not
-/// answer holds up no other page.
-const AT_ONCE: usize = 2;
-const TURN: Duration = Duration::from_secs(3);
+/// Log-ins that wait for the provider at once; one more is told to try again. Pages are made by eight at once: a
+/// provider that does not answer holds up half of them.
+const AT_ONCE: usize = 4;
 /// Bytes of a code at most.
 const CODE: usize = 8 * 1024;
 
@@ -164,13 +163,10 @@ impl Oidc {
         }
     }
 
-    /// Waits for the provider, for its turn first; not for async contexts.
+    /// Waits for the provider, where not too many do; not for async contexts.
     fn wait<T>(&self, call: impl Future<Output = Result<T, OidcError>>) -> Result<T, OidcError> {
-        Handle::current().block_on(async {
-            let turn = tokio::time::timeout(TURN, self.calls.acquire()).await;
-            let Ok(Ok(_turn)) = turn else { return Err(OidcError::Wait) };
-            call.await
-        })
+        let _turn = self.calls.try_acquire().map_err(|_| OidcError::Wait)?;
+        Handle::current().block_on(call)
     }
 
     /// Begins a log-in. Waits for the provider; not for async contexts.
@@ -532,13 +528,20 @@ mod tests {
     }
 
     #[test]
+    fn so_many_wait_for_the_provider_at_once() {
+        let there = There::new();
+        let _turns = there.oidc.calls.try_acquire_many(AT_ONCE.try_into().unwrap()).unwrap();
+        let _runtime = there.runtime.enter();
+        assert!(matches!(there.oidc.begin(&there.settings), Err(OidcError::Wait)));
+    }
+
+    #[test]
     fn so_many_are_under_way_at_once() {
         let mut there = There::new();
         let provider = there.answers(Vec::new());
         let (first, _) = there.begin();
         provider.join().unwrap();
         for _ in 0..MOST {
-            there.clock.forward(0);
             there.begin();
         }
         assert_eq!(lock(&there.oidc.pending).len(), MOST);

@@ -20,6 +20,7 @@ mod log; // the disclosure log: tampering, crashes, group commit
 mod memory; // neither a core dump nor the memory of a process at rest holds what was planted
 mod mutations; // every key of configuration and agreements: misspelt, left out, with values that are none
 mod notices; // who holds an older value is told, by what it knows the person by
+mod oidc; // log-in by an identity provider: what the configuration may say, and which account is whose
 mod planted; // numbers and a name that are planted, and a search for every form of them
 mod properties; // whatever the agreement and the document: only what is named leaves
 mod reports; // what reports count is what the log exports; a page is no more than a page
