@@ -129,8 +129,7 @@ const LIST: [(&str, &str); 10] = [
     ("field", "veld"),
     ("outcome", "afloop"),
     ("basis", "grondslag"),
-    ("before", "voor"),
-    ("after", "na"),
+    ("cursor", "vanaf"),
     ("limit", "aantal"),
 ];
 

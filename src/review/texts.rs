@@ -94,10 +94,7 @@ texts! {
     date: "Datum", "Date";
     month: "Maand", "Month";
     status: "Status", "Status";
-<<<<<<< /tmp/mm/ours.rs
-=======
     name: "Naam", "Name";
->>>>>>> /tmp/mm/theirs.rs
 
     // log-in
     log_in: "Inloggen", "Log in";

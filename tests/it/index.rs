@@ -129,7 +129,7 @@ impl Scribe {
                 self.log.note_blocking(leaf).unwrap();
             }
             4 => {
-                let kind = self.dice.of(&[LeafKind::LogRead, LeafKind::ReviewAttestation]);
+                let kind = self.dice.of(&[LeafKind::LogRead, LeafKind::Account]);
                 let mut leaf = self.leaf(kind);
                 leaf.status = u8::try_from(self.dice.throw(3)).unwrap();
                 self.log.note_blocking(leaf).unwrap();
@@ -380,7 +380,7 @@ fn an_index_is_what_the_leaves_say() {
                 assert_eq!(sample, drawn(&taken, &[7; 32], count), "filter {at}");
             }
         }
-        for kind in [LeafKind::DaySeal, LeafKind::LogRead, LeafKind::ReviewAttestation] {
+        for kind in [LeafKind::DaySeal, LeafKind::LogRead, LeafKind::Account] {
             for (status, school) in [(None, None), (Some(1), None), (None, Some(*b"99DE"))] {
                 let mut last = None;
                 let mut follow = |position, leaf: &Leaf| {

@@ -130,6 +130,8 @@ pub(crate) fn asks(route: &Route, place: &Place) -> Vec<Ask> {
         ("POST", "/besluiten/overeenkomst") => {
             form(&[("overeenkomst", agreement), ("tekst", sha256)], Some(404))
         }
+        ("GET", "/overeenkomst") => vec![plain(), query(format!("van={agreement}"))],
+        ("POST", "/overeenkomst" | "/overeenkomst/vastleggen") => form(&[("tekst", "id = \"x\"")], None),
         ("POST", "/api/v1/session") => {
             let body = Body::Json(json!({ "name": "x", "passphrase": "x", "code": "x" }));
             vec![ask(&path, body, None)]
