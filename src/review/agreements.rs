@@ -22,7 +22,7 @@ use super::{
 use crate::policy::agreement::{Agreement, parse};
 
 /// Bytes of an agreement at most.
-const LONGEST: usize = 256 * 1024;
+const LONGEST: usize = 64 * 1024;
 
 /// The form, empty or with the text of an agreement to begin from.
 pub(super) fn form(view: &View<'_>, from: Option<&str>) -> Result<Markup, Wrong> {

@@ -121,7 +121,7 @@ pub(super) fn session(visitor: &Visitor) -> Result<Answer, Wrong> {
 /// Names in a query, and those of the pages.
 const SCHOOL: (&str, &str) = ("school", "school");
 const DAYS: [(&str, &str); 2] = [("from", "van"), ("until", "tot")];
-const LIST: [(&str, &str); 10] = [
+const LIST: [(&str, &str); 9] = [
     SCHOOL,
     DAYS[0],
     DAYS[1],
