@@ -4,7 +4,7 @@
 //! [`account`] is the file of accounts, [`login`] the way in, [`session`] what a browser has once it is in. All three
 //! know no HTTP. [`oidc`] asks an identity provider who somebody is, where the configuration names one. That somebody logged in, and for whom the log was read, is on record first.
 //!
-//! [`routes`] says what there is and who may have it; [`app`] leads from a request to an answer. Each page is a file: it looks things up ([`visitor::View`]), which JSON
+//! [`routes`] says what there is and who may have it; [`app`] leads from a request to an answer. Each page is a file: it looks things up (`visitor::View`), which JSON
 //! shows as they are, and makes a page of them. Pages work without scripts, ask for nothing from elsewhere, and hold
 //! nothing of a person except the one that was asked about that person.
 

@@ -1,7 +1,7 @@
 //! The frame around every page, and the parts that pages are made of.
 //!
 //! Pages work without scripts; what the script adds is named by `data-` attributes. Text enters through maud, which
-//! escapes it; [`finished`](crate::report::finished) takes out what could make a text read as another.
+//! escapes it; [`finished`](crate::report::html::finished) takes out what could make a text read as another.
 
 use maud::{DOCTYPE, Markup, html};
 

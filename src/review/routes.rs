@@ -1,7 +1,7 @@
 //! All there is to be asked for, and what each takes: the one list that requests are held against before anything else.
 //! What is not on it is not found, whoever asks; so nothing can be added without saying here who may have it.
 
-use super::account::Permission;
+use super::{account::Permission, oidc};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/openapi.json", ANYBODY),
     route("GET", "/inloggen", ANYBODY),
     route("POST", "/inloggen", ANYBODY),
+    route("GET", oidc::BEGIN, ANYBODY),
+    route("GET", oidc::BACK, ANYBODY),
     route("GET", "/eenmalig/{token}", ANYBODY),
     route("POST", "/taal", ANYBODY),
     route("POST", "/uitloggen", Access::LoggedIn),

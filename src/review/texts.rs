@@ -94,7 +94,6 @@ texts! {
     date: "Datum", "Date";
     month: "Maand", "Month";
     status: "Status", "Status";
-    name: "Naam", "Name";
 
     // log-in
     log_in: "Inloggen", "Log in";

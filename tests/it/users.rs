@@ -183,12 +183,8 @@ fn a_file_that_is_not_as_it_was_written_is_a_problem_of_the_configuration() {
 fn without_a_certificate_there_is_no_review_app() {
     let home = Home::new();
     let whole = fs::read_to_string(home.path("sluis.toml")).unwrap();
-<<<<<<< /tmp/mm/ours.rs
     let (_, review) = whole.split_once("[review]").unwrap();
     let listen = format!("[review]{}", review.split_once("\n\n").unwrap().0);
-=======
-    let listen = "listen = \"127.0.0.1:0\"";
->>>>>>> /tmp/mm/theirs.rs
     for (more, said) in [
         ("certificate = \"certs/gateway.pem\"", "half a certificate for the review app"),
         ("certificate = \"certs/gateway.pem\"\nprivate_key = \"certs/noordzee.key\"", "is not the key of"),

@@ -60,6 +60,16 @@ impl Ask {
     }
 }
 
+/// An agreement of a century that no other is about, by the administrator.
+fn next(brin: &str, recipient: &str) -> String {
+    format!(
+        "id = \"{brin}-nieuw\"\nversion = 1\nschool = \"{brin}\"\nrecipient = \"{recipient}\"\nproduct = \"Nieuw\"\n\
+         annex = \"bijsluiter.pdf\"\npurpose = \"leermiddelen\"\nbasis = \"overeenkomst\"\nauthor = \"beheerder\"\n\
+         valid = {{ from = 2100-08-01, until = 2101-07-31 }}\npseudonym = {{ domain = \"recipient\" }}\n\
+         [release]\n\"leerling.roepnaam\" = \"pass\"\n"
+    )
+}
+
 /// What to ask of a route about a place.
 pub(crate) fn asks(route: &Route, place: &Place) -> Vec<Ask> {
     let Place { brin, recipient, agreement, sha256, position, hold, month, root, looked, breach, rights } =
@@ -88,6 +98,7 @@ pub(crate) fn asks(route: &Route, place: &Place) -> Vec<Ask> {
     let kenmerk = ("kenmerk", looked[0].as_str());
     match (method, route.path) {
         ("GET", "/" | "/leerling" | "/datalek" | "/besluiten" | "/inloggen" | "/eenmalig/{token}")
+        | ("GET", "/inloggen/oidc" | "/inloggen/oidc/terug")
         | ("GET", "/assets/app.css" | "/assets/app.js" | "/assets/icon.svg" | "/api/openapi.json")
         | ("GET" | "DELETE", "/api/v1/session")
         | ("GET", "/api/v1/overview" | "/api/v1/holds" | "/api/v1/approvals") => vec![plain()],
@@ -131,7 +142,9 @@ pub(crate) fn asks(route: &Route, place: &Place) -> Vec<Ask> {
             form(&[("overeenkomst", agreement), ("tekst", sha256)], Some(404))
         }
         ("GET", "/overeenkomst") => vec![plain(), query(format!("van={agreement}"))],
-        ("POST", "/overeenkomst" | "/overeenkomst/vastleggen") => form(&[("tekst", "id = \"x\"")], None),
+        ("POST", "/overeenkomst" | "/overeenkomst/vastleggen") => {
+            form(&[("tekst", &next(brin, recipient))], None)
+        }
         ("POST", "/api/v1/session") => {
             let body = Body::Json(json!({ "name": "x", "passphrase": "x", "code": "x" }));
             vec![ask(&path, body, None)]
@@ -176,6 +189,8 @@ fn on_record(route: &Route) -> Option<LeafKind> {
     match route.method {
         "GET" if has(&[".csv", ".pdf", "{month}"]) => Some(LeafKind::LogRead),
         "GET" => None,
+        // What is entered is on record once it is in force.
+        _ if path.starts_with("/overeenkomst") => None,
         // What is of today cannot go yet, and nothing else is there to go; tests of retention erase more.
         _ if has(&["wissen", "erase"]) => None,
         _ if has(&["vastleggen", "intrekken", "/rights"]) => Some(LeafKind::Right),
