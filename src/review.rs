@@ -17,6 +17,7 @@ mod chart;
 mod csv;
 mod decisions;
 mod disclosures;
+mod exports;
 mod http;
 mod integrity;
 mod kept;

@@ -55,7 +55,8 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
     let (listen, tls) = (gateway.listen, Arc::clone(&gateway.tls));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(config.limits.exchanges * 2 + 16)
+        // Pages of the review app wait on threads of their own: none is taken from an exchange.
+        .max_blocking_threads(config.limits.exchanges * 2 + 64)
         .build()
         .map_err(|error| fail(format!("the runtime cannot be started ({})", error.kind())))?;
     {

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     account::{AccountError, Accounts, Language, Passphrase, Permission},
-    agreements, api, breach, decisions, disclosures,
+    agreements, api, breach, decisions, disclosures, exports,
     http::{Answer, Content, LANGUAGE, OIDC, Pairs, Request, SESSION, cookie, dress, is_own_path, whole},
     integrity::Integrity,
     kept::Kept,
@@ -303,6 +303,13 @@ impl Review {
                 let (title, main) = suppliers::one(&view, id, query)?;
                 shown(Room::Suppliers, &title, main)
             }
+            ["besluiten.csv"] => exports::table(&view, "besluiten.csv", None, query),
+            ["controle.csv"] => exports::table(&view, "controle.csv", None, query),
+            ["leveranciers.csv"] => exports::table(&view, "leveranciers.csv", None, query),
+            ["nieuw.csv"] => exports::table(&view, "nieuw.csv", None, query),
+            ["leveranciers", id, "meldingen.csv"] => exports::table(&view, "meldingen.csv", Some(id), query),
+            ["leveranciers", id, "omvang.csv"] => exports::table(&view, "omvang.csv", Some(id), query),
+            ["rapporten", brin, name] => exports::published(&view, brin, name),
             ["leveranciers", id, "gegevens.csv"] => suppliers::csv(&view, id, query),
             ["leveranciers", id, "rapport.pdf"] => suppliers::pdf(&view, id, query),
             ["leerling"] => shown(Room::Pupil, t.pupil, person::form(&view, None, &Pairs::default())?),

@@ -106,6 +106,12 @@ pub(super) fn show(view: &View<'_>, said: Option<(&'static str, String)>) -> Res
                 }
             }
         }
+        @if view.visitor.may(Permission::Export) {
+            p.sluis-actions {
+                a.sluis-button.sluis-button--second href="/besluiten.csv" { (t.download_csv) ": " (t.holds) }
+                a.sluis-button.sluis-button--second href="/nieuw.csv" { (t.download_csv) ": " (t.drift_list) }
+            }
+        }
         section aria-labelledby="goedkeuren" {
             h2 #goedkeuren { (t.approvals) }
             @if approvals.is_empty() { p { (t.no_approvals) } }

@@ -58,6 +58,30 @@ struct ReviewedBy {
     reference: Uuid,
 }
 
+impl MonthState {
+    /// As rows of a table: one for each review, or one without.
+    pub(super) fn rows(&self) -> Vec<Vec<String>> {
+        let row = |review: Option<&ReviewedBy>| {
+            let mut row = vec![self.month.clone(), self.school.clone(), self.deliveries.to_string()];
+            row.extend(match review {
+                Some(one) => [
+                    one.name.clone().unwrap_or_default(),
+                    local_minute(one.at_ms),
+                    one.sample.to_string(),
+                    one.findings.to_string(),
+                    one.conclusion.clone(),
+                ],
+                None => Default::default(),
+            });
+            row
+        };
+        if self.reviews.is_empty() {
+            return vec![row(None)];
+        }
+        self.reviews.iter().map(|one| row(Some(one))).collect()
+    }
+}
+
 fn first_shown(today: Date) -> Date {
     today.first_of_month().saturating_sub(Span::new().months(MONTHS - 1))
 }
@@ -177,6 +201,9 @@ pub(super) fn show(view: &View<'_>, months: &[MonthState]) -> Markup {
                 html! { (month.deliveries) },
                 state(month),
             ])))
+            @if view.visitor.may(Permission::Export) {
+                p.sluis-actions { a.sluis-button.sluis-button--second href="/controle.csv" { (t.download_csv) } }
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{
     account::Permission,
     csv,
     decisions::{changes_of, difference},
+    exports::heads,
     http::{Answer, Pairs},
     page::{badge, facts, number, table},
     texts::fill,
@@ -66,6 +67,20 @@ pub(super) struct Listed<'a> {
     last_ms: Option<u64>,
 }
 
+impl Listed<'_> {
+    /// As a row of a table.
+    pub(super) fn row(&self) -> Vec<String> {
+        vec![
+            self.id.to_owned(),
+            self.name.to_owned(),
+            self.products.join(", "),
+            self.deliveries.to_string(),
+            self.refused.to_string(),
+            self.last_ms.map(local_minute).unwrap_or_default(),
+        ]
+    }
+}
+
 /// All suppliers.
 pub(super) fn listed<'a>(view: &View<'a>) -> Result<Vec<Listed<'a>>, Wrong> {
     view.demand(Permission::Read)?;
@@ -109,6 +124,25 @@ pub(super) fn list(view: &View<'_>) -> Result<Markup, Wrong> {
                 html! { @if let Some(ms) = one.last_ms { (local_minute(ms)) } @else { (t.none) } },
             ])))
         }
+        @if view.visitor.may(Permission::Export) {
+            p.sluis-actions { a.sluis-button.sluis-button--second href="/leveranciers.csv" { (t.download_csv) } }
+        }
+        section aria-labelledby="rapporten" {
+            h2 #rapporten { (t.published) }
+            p { (t.published_hint) }
+            @for school in view.schools() {
+                p.sluis-actions {
+                    span { (school.name) }
+                    @for (name, text) in [
+                        ("ontvangers", t.report_recipients), ("verwerkingsregister", t.report_register), ("privacyverklaring", t.report_statement),
+                    ] {
+                        a href={ "/rapporten/" (school.brin) "/" (name) ".pdf" } {
+                            (text) span.sluis-visually-hidden { " " (school.name) } " (PDF)"
+                        }
+                    }
+                }
+            }
+        }
     })
 }
 
@@ -144,6 +178,41 @@ pub(super) struct Found<'a> {
     uses: Vec<FieldUse>,
     months: BTreeMap<String, Volume>,
     notices: Vec<(String, Notice)>,
+}
+
+impl Found<'_> {
+    /// What went out by month, as a table.
+    pub(super) fn month_rows(&self) -> Vec<Vec<String>> {
+        let mut rows = vec![heads(&["maand", "verstrekkingen", "afgebroken", "geweigerd", "personen"])];
+        rows.extend(self.months.iter().map(|(month, volume)| {
+            let Volume { deliveries, failed, refused, persons } = volume;
+            let numbers = [deliveries, failed, refused, persons];
+            std::iter::once(month.clone()).chain(numbers.map(|number| number.to_string())).collect()
+        }));
+        rows
+    }
+
+    /// Notices, as a table.
+    pub(super) fn notice_rows(&self) -> Vec<Vec<String>> {
+        let mut rows = vec![heads(&["melding", "soort", "school", "gemaakt", "opgehaald", "verwerkt"])];
+        rows.extend(self.notices.iter().map(|(school, notice)| {
+            let (delivered, done) = match &notice.state {
+                NoticeState::Acknowledged { delivered_ms, at_ms } => (*delivered_ms, Some(*at_ms)),
+                NoticeState::Delivered { at_ms } => (Some(*at_ms), None),
+                NoticeState::Open => (None, None),
+            };
+            let at = |ms: Option<u64>| ms.map(local_minute).unwrap_or_default();
+            vec![
+                notice.id.to_string(),
+                notice.kind.as_str().to_owned(),
+                school.clone(),
+                local_minute(notice.created_ms),
+                at(delivered),
+                at(done),
+            ]
+        }));
+        rows
+    }
 }
 
 impl Serialize for Found<'_> {
@@ -279,7 +348,9 @@ pub(super) fn one(view: &View<'_>, id: &str, query: &Pairs) -> Result<(String, M
         p.sluis-actions {
             a.sluis-button.sluis-button--second href={ "/verstrekkingen?leverancier=" (supplier.id) } { (t.disclosures) }
             a.sluis-button.sluis-button--second href={ "/leveranciers/" (supplier.id) "/rapport.pdf" } { (t.download_pdf) }
-            a.sluis-button.sluis-button--second href={ "/leveranciers/" (supplier.id) "/gegevens.csv" } { (t.download_csv) }
+            a.sluis-button.sluis-button--second href={ "/leveranciers/" (supplier.id) "/gegevens.csv" } { (t.download_csv) ": " (t.field) }
+                a.sluis-button.sluis-button--second href={ "/leveranciers/" (supplier.id) "/omvang.csv" } { (t.download_csv) ": " (t.month) }
+                a.sluis-button.sluis-button--second href={ "/leveranciers/" (supplier.id) "/meldingen.csv" } { (t.download_csv) ": " (t.notices) }
         }
     };
     Ok((supplier.name.clone(), main))

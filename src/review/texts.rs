@@ -271,6 +271,12 @@ texts! {
     notice_delivered: "opgehaald op {}", "fetched on {}";
     notice_done: "verwerkt op {}", "dealt with on {}";
     last_delivery: "Laatste verstrekking", "Last delivery";
+    published: "Rapporten van de school", "Reports of the school";
+    published_hint: "Ze volgen uit de overeenkomsten; er is niet voor in het logboek gelezen.",
+        "They follow from the agreements; the log was not read for them.";
+    report_recipients: "Overzicht van leveranciers", "Overview of suppliers";
+    report_register: "Verwerkingsregister", "Register of processing";
+    report_statement: "Privacyverklaring", "Privacy statement";
     no_suppliers: "Er zijn geen leveranciers voor uw scholen.", "There are no suppliers for your schools.";
 
     // pupil
