@@ -34,6 +34,7 @@ use sluis::{
 use zeroize::Zeroizing;
 
 const PAGE: usize = 50;
+const JSON: &str = "Content-Type: application/json";
 
 fn main() {
     let plan = if is_short() { Plan::SHORT } else { Plan::FULL };
@@ -92,8 +93,9 @@ fn pages(year: &Year) {
         .fold(config, |text, port| text.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:0"));
     fs::write(year.home.path("sluis.toml"), config).unwrap();
     let mut server = Served(year.home.sluis(&["serve"]).stdout(Stdio::piped()).spawn().unwrap());
-    let lines = BufReader::new(server.0.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let found = lines.filter_map(|line| line.strip_prefix("review on ").map(str::to_owned)).next().unwrap();
+    // Kept open: what is said later has to go somewhere.
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let found = lines.by_ref().find_map(|line| line.strip_prefix("review on ").map(str::to_owned)).unwrap();
     let site = found.trim_end_matches('/');
 
     let code = TotpSecret::from_uri(uri).unwrap().code_at(SystemClock.now_ms());
@@ -101,7 +103,7 @@ fn pages(year: &Year) {
     let cookies = year.home.path("cookies");
     let cookies = cookies.to_str().unwrap();
     let log_in = format!("{site}/api/v1/session");
-    let logged_in = curl(&["-f", "-c", cookies, "-d", &who, &log_in]);
+    let logged_in = curl(&["-f", "-c", cookies, "-H", JSON, "-d", &who, &log_in]);
     let csrf = logged_in.split('"').nth(3).unwrap().to_owned();
     let csrf = format!("X-CSRF-Token: {csrf}");
     // The first page waits for the index, which the start makes.
@@ -177,7 +179,7 @@ fn pages(year: &Year) {
         let key = FIRST_KEY + scatter(run as u64) % pupils;
         let asked =
             format!("{{\"school\":\"99DE\",\"by\":\"key\",\"number\":\"{key}\",\"reason\":\"controle\"}}");
-        vec!["-H".into(), csrf.clone(), "-d".into(), asked]
+        vec!["-H".into(), csrf.clone(), "-H".into(), JSON.into(), "-d".into(), asked]
     });
     println!("| a pupil | {statuses} | {p50:.1} | {p95:.1} | {most:.1} |");
     let after = memory(server.0.id());

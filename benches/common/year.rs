@@ -105,7 +105,10 @@ impl Year {
             }
         }
         fs::write(home.path("sluis.toml"), text).unwrap();
-        assert!(home.sluis(&["keys", "new"]).output().unwrap().status.success());
+        for school in 1..plan.schools {
+            let made = home.sluis(&["keys", "new", "--school", &Self::brin(school)]).output().unwrap();
+            assert!(made.status.success());
+        }
         let config = Arc::new(Config::load(&home.path("sluis.toml"), &SystemClock).unwrap());
         // Up to yesterday: what the review shows first is of late.
         let days = (1..).map(|ago| SystemClock.today().saturating_sub(Span::new().days(ago)));

@@ -1,6 +1,13 @@
 //! `sluis serve`: the gateway and the operations port, until SIGTERM or SIGINT.
 
-use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use prometheus::Registry;
@@ -125,6 +132,11 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
     served.map_err(|error| fail(format!("cannot listen ({})", error.kind())))
 }
 
+/// Says something on standard output. Whoever started the process may have stopped listening: that is no reason to stop.
+fn say(what: &str) {
+    let _ = writeln!(io::stdout(), "{what}");
+}
+
 /// What stays as it was at the start, whatever is reloaded.
 struct Started {
     data: PathBuf,
@@ -242,7 +254,7 @@ impl Parts {
             None => None,
             Some(address) => {
                 let listener = bind(address)?;
-                println!("operations on http://{}", listener.local_addr()?);
+                say(&format!("operations on http://{}", listener.local_addr()?));
                 let handler = Arc::new(Operations::new(self.registry.clone(), Arc::clone(gateway)));
                 let metrics = Arc::clone(&self.metrics);
                 Some(tokio::spawn(serve(
@@ -257,7 +269,7 @@ impl Parts {
         };
         let review = self.review(gateway, settings, file, clock)?;
         let listener = bind(listen)?;
-        println!("gateway on https://{}/uwlr", listener.local_addr()?);
+        say(&format!("gateway on https://{}/uwlr", listener.local_addr()?));
         let exchange = tokio::spawn(serve(
             listener,
             Some(Arc::clone(&self.tls)),
@@ -316,7 +328,7 @@ impl Parts {
             }
         });
         let listener = bind(own.listen)?;
-        println!("review on https://{}/", listener.local_addr()?);
+        say(&format!("review on https://{}/", listener.local_addr()?));
         let (metrics, shutdown) = (Arc::clone(&self.metrics), self.shutdown.clone());
         let served =
             tokio::spawn(serve(listener, Some(tls), settings, Arc::new(Arc::clone(&app)), metrics, shutdown));

@@ -12,17 +12,24 @@ use crate::{
 
 /// A pupil whose every value is one of ours, in every spelling that came to mind, and in all places where nothing
 /// belongs.
-const CANARIES: &[&str] =
-    &["999990019", "763412", "kanarie", "Kanarie", "９９９９９００１９", "1999999900191", "deadbeefdeadbeef"];
+const CANARIES: &[&str] = &[
+    "999990019",
+    "LL763412",
+    "kanarie",
+    "Kanarie",
+    "９９９９９００１９",
+    "1999999900191",
+    "deadbeefdeadbeef",
+];
 
 fn poisoned(school: &str, damage: &str) -> String {
     format!(
-        "<!-- 999990019 kanarie --><?pi kanarie?>{}{school}<groepen><groep key=\"763412\"><naam>kanarie 763412</naam>\
+        "<!-- 999990019 kanarie --><?pi kanarie?>{}{school}<groepen><groep key=\"LL763412\"><naam>kanarie LL763412</naam>\
          <jaargroep>4</jaargroep><omschrijving>kanarie</omschrijving><kanarie>999990019</kanarie></groep></groepen>\
-         <leerlingen kanarie=\"999990019\"><leerling key=\"763412\" eckid=\"https://ketenid.nl/pilot/deadbeefdeadbeef\" \
+         <leerlingen kanarie=\"999990019\"><leerling key=\"LL763412\" eckid=\"https://ketenid.nl/pilot/deadbeefdeadbeef\" \
          kanarie=\"kanarie\"><voornamen>Kanarie</voornamen><roepnaam>Jip 063138219</roepnaam>\
-         <geboortedatum>918273651</geboortedatum><groep key=\"763412\"/><jaargroep>kanarie</jaargroep>\
-         <gebruikersnaam>kanarie763412</gebruikersnaam><emailadres>763412@kanarie.example</emailadres>\
+         <geboortedatum>918273651</geboortedatum><groep key=\"LL763412\"/><jaargroep>kanarie</jaargroep>\
+         <gebruikersnaam>kanarieLL763412</gebruikersnaam><emailadres>LL763412@kanarie.example</emailadres>\
          <bsn>９９９９９００１９</bsn><toevoegingen><blok><bsn>063138219</bsn></blok></toevoegingen>kanarie\
          <k:k xmlns:k=\"urn:kanarie\">999990019</k:k>{damage}</leerling></leerlingen>{}",
         ENVELOPE.0, ENVELOPE.1
@@ -76,9 +83,9 @@ fn assert_reports_clean(home: &Home) {
     let feed = feed.to_str().unwrap();
     let leaked = "kanarie\n999990019\nhttps://ketenid.nl/pilot/deadbeefdeadbeef\n";
     for (report, input) in [
-        (&["correctie", "--school", "99DE", "--by", "key"][..], "763412"),
+        (&["correctie", "--school", "99DE", "--by", "key"][..], "LL763412"),
         (&["correctie", "--school", "99DE", "--by", "pgn", "--feed", feed], "999990019"),
-        (&["inzage", "--school", "99DE", "--by", "key"], "763412"),
+        (&["inzage", "--school", "99DE", "--by", "key"], "LL763412"),
         (&["inzage", "--school", "99DE", "--by", "pgn", "--feed", feed], "999990019"),
         (&["lek", "--recipient", "noordzee"], leaked),
         (&["leverancier", "--recipient", "noordzee"], ""),
@@ -90,7 +97,7 @@ fn assert_reports_clean(home: &Home) {
         }
     }
     let proof = ["report", "inzage", "--school", "99DE", "--by", "key", "--proof", "bewijs"];
-    let ran = home.run_with(&proof, "763412");
+    let ran = home.run_with(&proof, "LL763412");
     assert!(ran.code == 0 && home.path("bewijs").is_dir(), "{}", ran.err);
     assert_clean("what is said of evidence", (ran.out + &ran.err).as_bytes());
 }
@@ -155,7 +162,7 @@ fn nothing_planted_comes_out_of_the_gateway() {
             &home,
             "leerresultaten_verzoek",
             &format!(
-                "<school>{ASK}</school><toetsafnames><toetsafname><leerlingid>763412</leerlingid></toetsafname></toetsafnames>{damage}"
+                "<school>{ASK}</school><toetsafnames><toetsafname><leerlingid>LL763412</leerlingid></toetsafname></toetsafnames>{damage}"
             ),
         );
         assert_clean("a fault", post(&home, &served, &results).text.as_bytes());

@@ -31,7 +31,7 @@ use crate::{
 
 pub(crate) const WORDS: &str = "paard batterij nietje juist";
 /// Key and name of a pupil; nothing but an answer about the pupil may hold them.
-pub(crate) const KEY: &str = "763412";
+pub(crate) const KEY: &str = "LL763412";
 const NAME: &str = "Kanariepiet";
 
 /// Something of one school, to ask about.
