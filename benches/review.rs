@@ -104,7 +104,7 @@ fn pages(year: &Year) {
     let cookies = cookies.to_str().unwrap();
     let log_in = format!("{site}/api/v1/session");
     let logged_in = curl(&["-f", "-c", cookies, "-H", JSON, "-d", &who, &log_in]);
-    let csrf = logged_in.split('"').nth(3).unwrap().to_owned();
+    let csrf = logged_in.split("\"csrf\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let csrf = format!("X-CSRF-Token: {csrf}");
     // The first page waits for the index, which the start makes.
     let timed = |runs: usize, url: &dyn Fn(usize) -> String, more: &dyn Fn(usize) -> Vec<String>| {

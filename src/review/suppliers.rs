@@ -102,7 +102,7 @@ pub(super) fn listed<'a>(view: &View<'a>) -> Result<Vec<Listed<'a>>, Wrong> {
             products: products.into_iter().collect(),
             deliveries: sum.map_or(0, Sum::deliveries),
             refused: sum.map_or(0, |sum| sum.refused),
-            last_ms: sum.map(|sum| sum.last_ms),
+            last_ms: sum.filter(|sum| sum.deliveries() > 0).map(|sum| sum.last_ms),
         }
     });
     Ok(listed.collect())
