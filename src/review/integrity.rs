@@ -36,6 +36,8 @@ pub(super) struct Checked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub(super) enum Copy {
+    /// It speaks of leaves that the log does not have: the log was put back, or the next moment it has them.
+    Ahead { size: u64, at_ms: u64 },
     /// It is of an earlier state.
     Behind { size: u64, at_ms: u64 },
     /// It is of another log, or of another state of the same size.
@@ -100,7 +102,6 @@ impl Integrity {
     }
 
     fn verify(&self, desk: &Desk, against: &Against) {
-        // A key that was changed since the log began has signed nothing of it: then the one beside the log counts.
         let verified = disclosure::verify(&desk.data, against, &mut |_, _| {});
         let (entries, findings) = match &verified {
             Ok(report) => (report.leaves, 0),
@@ -129,23 +130,14 @@ impl Integrity {
     pub(super) fn state(&self, view: &View<'_>) -> Result<State, Wrong> {
         let reader = view.reader()?;
         let own = reader.checkpoint()?;
-        let copy = match fs::read(&view.config.checkpoint_copy) {
+        let path = &view.config.checkpoint_copy;
+        let modified = fs::metadata(path).and_then(|known| known.modified()).ok();
+        let at_ms = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let at_ms = at_ms.map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(0));
+        let copy = match fs::read(path) {
             Err(_) => Copy::Missing,
-            Ok(_) if fs::metadata(&view.config.checkpoint_copy).is_err() => Copy::Missing,
-            Ok(note) => {
-                let at = fs::metadata(&view.config.checkpoint_copy).and_then(|known| known.modified()).ok();
-                let at = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-                let at_ms = at.map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(0));
-                match Reader::parse_checkpoint(&String::from_utf8_lossy(&note)) {
-                    Ok(copy) if copy == own => Copy::Same { at_ms },
-                    Ok(copy) if copy.origin == own.origin && copy.size < own.size => {
-                        Copy::Behind { size: copy.size, at_ms }
-                    }
-                    // Written first in the second place: for a moment it is ahead.
-                    Ok(copy) if copy.origin == own.origin && copy.size > own.size => Copy::Same { at_ms },
-                    Ok(_) | Err(_) => Copy::Differs,
-                }
-            }
+            // What was published meanwhile is no difference: the log is read once more after its copy.
+            Ok(note) => stands(own.size, &note, &view.reader()?, at_ms)?,
         };
         Ok(State {
             size: own.size,
@@ -155,4 +147,22 @@ impl Integrity {
             copy,
         })
     }
+}
+
+/// How a copy stands to a log that had `before` leaves before it was read, and is read now. All that it speaks of has to be
+/// in the log, under the same root.
+fn stands(before: u64, note: &[u8], log: &Reader, at_ms: u64) -> Result<Copy, Wrong> {
+    let own = log.checkpoint()?;
+    let Ok(copy) = Reader::parse_checkpoint(&String::from_utf8_lossy(note)) else { return Ok(Copy::Differs) };
+    Ok(if copy.origin != own.origin {
+        Copy::Differs
+    } else if copy.size > own.size {
+        Copy::Ahead { size: copy.size, at_ms }
+    } else if log.root_at(copy.size)? != copy.root {
+        Copy::Differs
+    } else if copy.size < before {
+        Copy::Behind { size: copy.size, at_ms }
+    } else {
+        Copy::Same { at_ms }
+    })
 }

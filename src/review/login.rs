@@ -339,8 +339,12 @@ struct Turn<'h>(&'h Hashing);
 impl Hashing {
     /// A turn; none when none came in time.
     fn turn(&self) -> Option<Turn<'_>> {
+        self.turn_within(TURN)
+    }
+
+    fn turn_within(&self, patience: Duration) -> Option<Turn<'_>> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.ended.wait_timeout_while(running, TURN, |running| *running >= AT_ONCE);
+        let waited = self.ended.wait_timeout_while(running, patience, |running| *running >= AT_ONCE);
         let (mut running, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() && *running >= AT_ONCE {
             return None;
@@ -571,12 +575,11 @@ pub(super) mod tests {
     fn few_are_hashed_at_once() {
         let hashing = Hashing::default();
         let turns: Vec<_> = (0..AT_ONCE).map(|_| hashing.turn().unwrap()).collect();
+        assert!(hashing.turn_within(Duration::ZERO).is_none());
         std::thread::scope(|scope| {
-            let waits = scope.spawn(|| hashing.turn().is_some());
-            std::thread::sleep(Duration::from_millis(50));
-            assert!(!waits.is_finished());
+            let waits = scope.spawn(|| hashing.turn_within(Duration::from_secs(60)).is_some());
             drop(turns);
-            assert!(waits.join().unwrap());
+            assert!(waits.join().unwrap(), "whoever waits gets the turn that comes free");
         });
     }
 

@@ -281,12 +281,14 @@ fn log(view: &View<'_>, state: &super::integrity::State) -> Markup {
     let t = view.texts();
     let shown = |count: u64| number(count, view.visitor.language());
     let (kind, word) = match &state.checked {
-        Some(Checked { findings: 0, .. }) if state.copy != Copy::Differs => ("goed", t.log_intact),
-        Some(_) => ("fout", t.log_broken),
-        None if state.copy == Copy::Differs => ("fout", t.log_broken),
+        _ if state.copy == Copy::Differs => ("fout", t.log_broken),
+        Some(Checked { findings: 1.., .. }) => ("fout", t.log_broken),
         None => ("let-op", t.log_unverified),
+        Some(_) if !matches!(state.copy, Copy::Same { .. }) => ("let-op", t.copy_attention),
+        Some(_) => ("goed", t.log_intact),
     };
     let copy = match &state.copy {
+        Copy::Ahead { size, at_ms } => fill(t.copy_ahead, &[&shown(*size), &local_minute(*at_ms)]),
         Copy::Behind { size, at_ms } => fill(t.copy_behind, &[&shown(*size), &local_minute(*at_ms)]),
         Copy::Differs => t.copy_differs.into(),
         Copy::Missing => t.copy_missing.into(),

@@ -156,6 +156,9 @@ texts! {
     log_root: "Wortel van de boom", "Root of the tree";
     copy_checkpoint: "Kopie van het checkpoint", "Copy of the checkpoint";
     copy_same: "gelijk aan het logboek, van {}", "the same as the log, of {}";
+    copy_attention: "Ongeschonden; kijk naar de kopie", "Intact; look at the copy";
+    copy_ahead: "is verder dan het logboek: {} regels, van {}. Ververs de pagina; blijft dit zo, dan is het logboek teruggezet",
+        "is ahead of the log: {} entries, of {}. Reload the page; if it stays so, the log was put back";
     copy_behind: "loopt achter: {} regels, van {}", "lags behind: {} entries, of {}";
     copy_missing: "ontbreekt", "missing";
     copy_differs: "WIJKT AF van het logboek", "DIFFERS from the log";
@@ -258,8 +261,10 @@ texts! {
         "There is a version {} or newer; give this one a higher number.";
     agreement_changes: "Dit verandert er", "This is what changes";
     agreement_save: "Vastleggen", "Enter";
-    agreement_saved: "Vastgelegd. Zij geldt zodra een goedkeurder haar heeft goedgekeurd, of meteen als zij nergens meer toestaat.",
-        "Entered. It is in force once an approver has approved of it, or at once if it allows nothing more.";
+    agreement_saved: "Vastgelegd. Zij geldt zodra een goedkeurder haar heeft goedgekeurd, of meteen als zij nergens meer toestaat. \
+        Tot dan wordt er in haar periode niets verstrekt, ook niet volgens de versie ervoor.",
+        "Entered. It is in force once an approver has approved of it, or at once if it allows nothing more. Until then nothing \
+        is disclosed in its period, under the version before it neither.";
     agreement_not_saved: "De overeenkomst kon niet worden opgeslagen ({}). Geef Sluis schrijfrecht op de map met overeenkomsten.",
         "The agreement could not be saved ({}). Give Sluis the right to write in the folder of agreements.";
     agreement_not_taken: "De overeenkomst is teruggedraaid: met haar is de configuratie niet in orde. De meldingen van Sluis zeggen waarom.",

@@ -1,5 +1,7 @@
 //! The way in and out: cookies, sessions, waiting; and what is no request of this app.
 
+use std::fs;
+
 use serde_json::json;
 use sluis::{disclosure::LeafKind, review::account::Role};
 
@@ -237,5 +239,35 @@ fn what_is_no_request_of_this_app_is_refused() {
             format!("attachment; filename=\"{name}\"")
         );
     }
+    app.stop();
+}
+
+/// The copy of the checkpoint is what shows that a log was put back: nothing but the log's own counts as the same.
+#[test]
+fn a_copy_that_is_not_of_this_log_shows() {
+    let app = App::start();
+    app.add("anna", Role::Fg, &[]);
+    let client = app.enter("anna");
+    let path = app.home.path("keys/checkpoint");
+    let note = fs::read_to_string(&path).unwrap();
+    let copy = || client.get("/api/v1/overview").value()["log"]["copy"]["state"].as_str().unwrap().to_owned();
+    let lines: Vec<&str> = note.lines().collect();
+    let size: u64 = lines[1].parse().unwrap();
+    let with = |size: u64, root: &str| {
+        let rest = lines[3..].join("\n");
+        fs::write(&path, format!("{}\n{size}\n{root}\n{rest}\n", lines[0])).unwrap();
+    };
+    let other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    with(size + 100_000, lines[2]);
+    assert_eq!(copy(), "ahead");
+    assert!(client.get("/").text().contains("is verder dan het logboek"));
+    with(size, other);
+    assert_eq!(copy(), "differs");
+    with(size - 1, other);
+    assert_eq!(copy(), "differs", "an earlier state of another log");
+    fs::write(&path, "nothing").unwrap();
+    assert_eq!(copy(), "differs");
+    fs::remove_file(&path).unwrap();
+    assert_eq!(copy(), "missing");
     app.stop();
 }
