@@ -116,6 +116,9 @@ pub enum ReviewError {
         "say what the conclusion is, in at most 2000 characters; it may be empty only where all is in order"
     )]
     Conclusion,
+    /// It was reviewed before.
+    #[error("this month was reviewed already")]
+    Known,
     /// The month has not begun.
     #[error("this month has not begun")]
     Month,
@@ -212,6 +215,10 @@ impl Ledger {
         let attestation = Attestation { account, at_ms: clock.now_ms(), reference, review, salt };
         leaf.agreement = attestation.hash();
         self.change(brin, leaf, |standing| {
+            // Here and nowhere before: of two who sign at the same moment, one does.
+            if standing.reviews.iter().any(|known| known.review.month == attestation.review.month) {
+                return Err(ReviewError::Known.into());
+            }
             standing.reviews.push(attestation);
             Ok(())
         })

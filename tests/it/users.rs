@@ -278,6 +278,8 @@ fn who_logs_in_and_what_is_done_for_whom_is_on_record() {
     let Answer::Done { reference: attested } = desk.perform_for(attest(), Some(who)) else {
         panic!("refused")
     };
+    let Answer::Refused { what } = desk.perform_for(attest(), Some(who)) else { panic!("twice") };
+    assert!(what.contains("already"), "{what}");
     let standing = desk.ledger.school("99DE").unwrap().load_full();
     let [attestation] = standing.reviews() else { panic!("one") };
     assert_eq!((attestation.account, attestation.reference), (who, attested));
