@@ -32,14 +32,15 @@ fn main() {
     match stage.as_str() {
         "decode" => (0..times).for_each(|_| only_decode(&document)),
         "minimise" => {
-            let home = Home::new();
-            (0..times).for_each(|_| minimise(&delivery(&home), &document));
+            let office = Office::new();
+            let delivery = office.delivery();
+            (0..times).for_each(|_| minimise(&delivery, &document));
         }
         "disclose" => {
-            let home = Home::new();
-            let log = home.log();
+            let office = Office::new();
+            let log = office.home.log();
             for _ in 0..times {
-                let delivery = delivery(&home);
+                let delivery = office.delivery();
                 let disclosed = disclose(&delivery, &log, &document[..], None, io::sink()).unwrap();
                 delivery.ended(&log, &disclosed, true, 200).unwrap();
             }
@@ -48,18 +49,34 @@ fn main() {
     }
 }
 
-fn delivery(home: &Home) -> Delivery {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let config = Config::load(&home.path("sluis.toml"), clock.as_ref()).unwrap();
-    let asked = Asked {
-        school: config.school("99DE").unwrap(),
-        dependance: None,
-        recipient: config.recipient("noordzee").unwrap(),
-        expected: None,
-        transaction: Uuid::now_v7(),
-        certificate: [0; 32],
-    };
-    Delivery::decide(&config, &Ledger::reading(&config.data), &asked, &clock).unwrap()
+/// All that outlives an exchange.
+struct Office {
+    home: Home,
+    config: Config,
+    ledger: Ledger,
+    clock: Arc<dyn Clock>,
+}
+
+impl Office {
+    fn new() -> Self {
+        let home = Home::new();
+        let config = Config::load(&home.path("sluis.toml"), &SystemClock).unwrap();
+        let ledger = Ledger::reading(&config.data);
+        Self { home, config, ledger, clock: Arc::new(SystemClock) }
+    }
+
+    fn delivery(&self) -> Delivery {
+        let Self { config, ledger, clock, .. } = self;
+        let asked = Asked {
+            school: config.school("99DE").unwrap(),
+            dependance: None,
+            recipient: config.recipient("noordzee").unwrap(),
+            expected: None,
+            transaction: Uuid::now_v7(),
+            certificate: [0; 32],
+        };
+        Delivery::decide(config, ledger, &asked, clock).unwrap()
+    }
 }
 
 fn only_decode(document: &[u8]) {

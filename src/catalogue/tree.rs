@@ -98,6 +98,8 @@ pub struct Node {
     pub attributes: Vec<Attribute>,
     /// Elements inside.
     pub children: Vec<NodeId>,
+    /// Of each of them, what tells its name from most others.
+    stamps: Vec<u64>,
 }
 
 /// All places.
@@ -169,21 +171,25 @@ impl Tree {
         name: &str,
         hint: usize,
     ) -> Option<(usize, NodeId)> {
-        let children = &self.node(parent).children;
-        let matches = |&&id: &&NodeId| {
-            let node = self.node(id);
-            node.namespace == namespace && *node.name == *name
+        let Node { children, stamps, .. } = self.node(parent);
+        let wanted = stamp(name);
+        let hint = hint.min(stamps.len());
+        let matches = |&at: &usize| {
+            stamps[at] == wanted && {
+                let node = self.node(children[at]);
+                node.namespace == namespace && *node.name == *name
+            }
         };
-        let after = children.get(hint..).unwrap_or_default();
-        let found = after.iter().position(|id| matches(&id)).map(|at| at + hint);
-        let found = found.or_else(|| children[..hint.min(children.len())].iter().position(|id| matches(&id)));
+        let found = (hint..stamps.len()).find(matches).or_else(|| (0..hint).find(matches));
         found.map(|at| (at, children[at]))
     }
 
     pub(super) fn child(&mut self, parent: NodeId, name: &str, namespace: Namespace, role: Role) -> NodeId {
         let id = NodeId(u16::try_from(self.nodes.len()).expect("the catalogue has fewer than 65,536 places"));
         self.nodes.push(Node::new(name, namespace, role));
-        self.nodes[parent.index()].children.push(id);
+        let parent = &mut self.nodes[parent.index()];
+        parent.children.push(id);
+        parent.stamps.push(stamp(name));
         id
     }
 
@@ -202,6 +208,16 @@ impl Tree {
     }
 }
 
+/// The first eight bytes of a name and its length.
+fn stamp(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let first = match bytes.first_chunk() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => bytes.iter().rev().fold(0, |all, &byte| all << 8 | u64::from(byte)),
+    };
+    first ^ (bytes.len() as u64).rotate_right(8)
+}
+
 impl Node {
     fn new(name: &str, namespace: Namespace, role: Role) -> Self {
         Self {
@@ -214,6 +230,7 @@ impl Node {
             key_of: None,
             attributes: Vec::new(),
             children: Vec::new(),
+            stamps: Vec::new(),
         }
     }
 }

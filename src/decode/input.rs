@@ -297,7 +297,7 @@ impl<R: Read> Input<R> {
 }
 
 fn line_ends(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|&&byte| byte == b'\n').count() as u64
+    memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
 /// The `encoding` of an XML declaration in bytes that are a superset of ASCII.

@@ -48,8 +48,9 @@ pub(super) fn is_space(byte: u8) -> bool {
 
 /// Prefix and local name.
 pub(super) fn split(name: &str) -> (Option<&str>, &str) {
-    match name.split_once(':') {
-        Some((prefix, local)) => (Some(prefix), local),
+    // Names are short: a search made for long texts takes longer.
+    match name.bytes().position(|byte| byte == b':') {
+        Some(at) => (Some(&name[..at]), &name[at + 1..]),
         None => (None, name),
     }
 }
@@ -155,10 +156,21 @@ pub(super) struct Bounds {
     pub(super) attributes: usize,
 }
 
+/// Of each byte, whether a name ends before it.
+static ENDS_NAME: [bool; 256] = {
+    let mut ends = [false; 256];
+    let those = b">/=<\"' \t\r\n";
+    let mut at = 0;
+    while at < those.len() {
+        ends[those[at] as usize] = true;
+        at += 1;
+    }
+    ends
+};
+
 /// Where a name ends.
 fn name_end(bytes: &[u8], from: usize) -> Option<usize> {
-    let ends = |&byte: &u8| matches!(byte, b'>' | b'/' | b'=' | b'<' | b'"' | b'\'') || is_space(byte);
-    bytes[from..].iter().position(ends).map(|length| from + length)
+    bytes[from..].iter().position(|&byte| ENDS_NAME[usize::from(byte)]).map(|length| from + length)
 }
 
 fn skip_space(bytes: &[u8], mut at: usize) -> usize {
@@ -181,6 +193,9 @@ pub(super) fn tag(text: &str, from: usize, bounds: Bounds, attributes: &mut Vec<
     }
     if name.len() > bounds.name_bytes {
         return Err(Kind::Name);
+    }
+    if bytes[end] == b'>' {
+        return Ok(Some(Tag { name, empty: false, end: end + 1 }));
     }
     let mut at = end;
     loop {

@@ -467,8 +467,8 @@ impl<'s, S: Sink> Walk<'s, S> {
                 found = self.tree.descend(parent, namespace, local, top.next);
             }
             match found {
-                // A repeating element is most likely followed by its like.
-                Some((at, _)) => top.next = at,
+                // What may repeat is most likely followed by its like, all else by what comes after it.
+                Some((at, node)) => top.next = at + usize::from(!self.tree.node(node).many),
                 None => self.unknown(parent)?,
             }
         }
