@@ -99,7 +99,7 @@ pub struct Node {
     /// Elements inside.
     pub children: Vec<NodeId>,
     /// Of each of them, what tells its name from most others.
-    stamps: Vec<u64>,
+    stamps: Vec<Stamp>,
 }
 
 /// All places.
@@ -172,16 +172,18 @@ impl Tree {
         hint: usize,
     ) -> Option<(usize, NodeId)> {
         let Node { children, stamps, .. } = self.node(parent);
-        let wanted = stamp(name);
-        let hint = hint.min(stamps.len());
-        let matches = |&at: &usize| {
-            stamps[at] == wanted && {
+        let wanted = Stamp::of(name);
+        let (before, after) = stamps.split_at(hint.min(stamps.len()));
+        let turns = after.iter().zip(before.len()..).chain(before.iter().zip(0..));
+        for (stamp, at) in turns {
+            if *stamp == wanted {
                 let node = self.node(children[at]);
-                node.namespace == namespace && *node.name == *name
+                if node.namespace == namespace && (wanted.is_all() || *node.name == *name) {
+                    return Some((at, children[at]));
+                }
             }
-        };
-        let found = (hint..stamps.len()).find(matches).or_else(|| (0..hint).find(matches));
-        found.map(|at| (at, children[at]))
+        }
+        None
     }
 
     pub(super) fn child(&mut self, parent: NodeId, name: &str, namespace: Namespace, role: Role) -> NodeId {
@@ -189,7 +191,7 @@ impl Tree {
         self.nodes.push(Node::new(name, namespace, role));
         let parent = &mut self.nodes[parent.index()];
         parent.children.push(id);
-        parent.stamps.push(stamp(name));
+        parent.stamps.push(Stamp::of(name));
         id
     }
 
@@ -208,14 +210,27 @@ impl Tree {
     }
 }
 
-/// The first eight bytes of a name and its length.
-fn stamp(name: &str) -> u64 {
-    let bytes = name.as_bytes();
-    let first = match bytes.first_chunk() {
-        Some(eight) => u64::from_le_bytes(*eight),
-        None => bytes.iter().rev().fold(0, |all, &byte| all << 8 | u64::from(byte)),
-    };
-    first ^ (bytes.len() as u64).rotate_right(8)
+/// The ends of a name: of one of at most sixteen bytes, all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    first: u64,
+    last: u64,
+    length: usize,
+}
+
+impl Stamp {
+    fn of(name: &str) -> Self {
+        let bytes = name.as_bytes();
+        let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+            _ => (bytes.iter().fold(0, |all, &byte| all << 8 | u64::from(byte)), 0),
+        };
+        Self { first, last, length: bytes.len() }
+    }
+
+    fn is_all(&self) -> bool {
+        self.length <= 2 * size_of::<u64>()
+    }
 }
 
 impl Node {

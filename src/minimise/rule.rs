@@ -339,11 +339,11 @@ impl Ruler {
     /// What names the school besides its BRIN. The standard has either a BRIN with its vestiging, or an
     /// instellingsnummer; its key in the LAS says no more than either, and no line asks for it.
     fn says_no_more(&self, record: &Record, field: FieldId) -> bool {
-        let has_brin = record.find(self.brincode).is_some();
+        let has_brin = || record.find(self.brincode).is_some();
         if field == self.dependancecode {
-            !has_brin
+            !has_brin()
         } else {
-            has_brin && (field == self.schoolkey || field == self.instellingsnummer)
+            (field == self.schoolkey || field == self.instellingsnummer) && has_brin()
         }
     }
 
