@@ -188,7 +188,7 @@ impl<R: Read> Input<R> {
             }
             let from = self.text.len();
             // What was read to tell the encoding by is decoded before more is.
-            let read = if self.raw_end > CARRY && self.raw_start < self.raw_end { Ok(()) } else { self.read() };
+            let read = if self.raw_end - self.raw_start > CARRY { Ok(()) } else { self.read() };
             if let Err(stop) = read.and_then(|()| self.decode()) {
                 self.stopped = Some(stop);
             }

@@ -147,6 +147,9 @@ impl<O: Outlet> Minimiser<'_, O> {
         let mut mac = self.scope.log_keys.content_mac();
         mac.update(&self.out.as_bytes()[from..]);
         row.mac = mac.finish();
+        self.mac.update(&self.out.as_bytes()[self.mac_at..from]);
+        self.mac.update(&row.mac);
+        self.mac_at = self.out.len();
         true
     }
 }
