@@ -80,6 +80,7 @@ pub mod config;
 pub mod control;
 pub mod delivery;
 pub mod fault;
+mod framing;
 pub mod keys;
 pub mod metrics;
 pub mod party;

@@ -1,6 +1,12 @@
 //! TLS: certificates and keys from files, and the development CA.
 //!
 //! One provider, ring, named at each builder: nothing depends on a process-wide default.
+//!
+//! TLS 1.3, and 1.2 with forward secrecy and authenticated encryption alone, over X25519, P-256 and P-384: what Mozilla
+//! calls intermediate and the guidelines of the Dutch NCSC allow. Not 1.3 alone, which Mozilla calls modern: pupil
+//! administrations and suppliers run on platforms that do not speak it, such as the .NET Framework on Windows Server 2019.
+//! No early data, which could be sent again by others, and no renegotiation; rustls has neither renegotiation nor
+//! compression. `tests/peers/tls` has all of it checked by a scanner of others.
 
 use std::{
     fs,
@@ -183,8 +189,8 @@ pub struct Issued {
     pub private_key: String,
 }
 
-/// Days that certificates of a [`DevelopmentCa`] are valid: what browsers accept of a private CA at most.
-const DEVELOPMENT_DAYS: i64 = 825;
+/// Days that certificates of a [`DevelopmentCa`] are valid: no longer than is advised for real ones.
+const DEVELOPMENT_DAYS: i64 = 365;
 
 impl DevelopmentCa {
     /// A new authority.
@@ -204,7 +210,7 @@ impl DevelopmentCa {
     pub fn valid_for(days: i64) -> Result<Self, rcgen::Error> {
         let key = rcgen::KeyPair::generate()?;
         let mut certificate = rcgen::CertificateParams::default();
-        certificate.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        certificate.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
         certificate.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
         certificate.distinguished_name.push(rcgen::DnType::CommonName, "Sluis development CA");
         valid(&mut certificate, 0, days);
@@ -274,6 +280,7 @@ impl DevelopmentCa {
         if let Some(oin) = oin {
             params.distinguished_name.push(rcgen::DnType::CustomDnType(SERIAL_NUMBER.to_vec()), oin);
         }
+        params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
         params.use_authority_key_identifier_extension = true;
         valid(&mut params, from_days, until_days);

@@ -366,6 +366,12 @@ impl Check<'_> {
                 self.wrong(listen.span(), "another listener has this address", "give each a port of its own");
             }
         }
+        if let Some(operations) = &file.operations
+            && !operations.listen.get_ref().ip().is_loopback()
+        {
+            let mend = "listen on 127.0.0.1 or [::1], and have a proxy with TLS there for who is elsewhere";
+            self.wrong(operations.listen.span(), "plain HTTP is accepted on loopback only", mend);
+        }
         // What is declared counts for agreements, also where something else about it is wrong.
         let brins: Vec<String> = file.school.iter().map(|school| school.brin.get_ref().clone()).collect();
         let ids: Vec<String> =

@@ -11,13 +11,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use hyper::{
-    Method, Request, Response, StatusCode, Version,
-    body::Incoming,
-    header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -30,6 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::stall::Stall;
 use crate::{
     bridge::Body,
+    framing::{Framed, MAX_HEAD, MAX_HEADERS, Refusal},
     metrics::{ConnectionRefusal, Metrics},
     problem_details,
     shutdown::Shutdown,
@@ -58,10 +53,6 @@ pub struct Settings {
     pub send_idle: Duration,
 }
 
-/// Headers of a request at most.
-const MAX_HEADERS: usize = 64;
-/// Bytes of a request's head at most.
-pub(crate) const MAX_HEAD: usize = 64 * 1024;
 /// Bytes on their way to a client that the kernel holds. It would let that grow to megabytes, and a slow client would
 /// show no progress for as long as those last.
 const SEND_BUFFER: u32 = 128 * 1024;
@@ -79,11 +70,6 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// Bytes of a head. Hyper's own limit is on what it has read before it looks: the real one is up to twice that.
-pub(crate) fn head_bytes(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// Connections per client certificate.
@@ -229,31 +215,13 @@ async fn requests<H, S>(
 {
     let broken = CancellationToken::new();
     let service = service_fn(|request: Request<Incoming>| {
-        let (handler, peer, metrics) = (Arc::clone(&handler), peer.clone(), Arc::clone(metrics));
-        let broken = broken.clone();
+        let (handler, peer, broken) = (Arc::clone(&handler), peer.clone(), broken.clone());
         async move {
-            if head_bytes(request.headers()) > MAX_HEAD {
-                metrics.connection_refused(ConnectionRefusal::Framing);
-                return Ok(problem_details::closing(
-                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                    "head-too-large",
-                ));
+            if let Some(refusal) = Refusal::of(&request) {
+                return Ok::<_, io::Error>(problem_details::closing(refusal.status(), refusal.code()));
             }
-            if is_ambiguous(&request) {
-                metrics.connection_refused(ConnectionRefusal::Framing);
-                return Ok::<_, io::Error>(problem_details::closing(
-                    StatusCode::BAD_REQUEST,
-                    "ambiguous-request",
-                ));
-            }
-            let chunked = request.headers().contains_key(TRANSFER_ENCODING);
-            let mut response = handler.handle(peer, request).await;
+            let response = handler.handle(peer, request).await;
             response.body().break_with(&broken);
-            if chunked {
-                // Hyper drops a Content-Length that contradicts the chunks without a word. Whoever stands between us
-                // may have believed it, so what follows on this connection is not read as a request.
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
             Ok(response)
         }
     });
@@ -263,7 +231,7 @@ async fn requests<H, S>(
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Framed::requests(stream, Arc::clone(metrics))), service);
     let mut connection = pin!(connection);
     tokio::select! {
         // A transfer that was broken off ends here too; it has been accounted for where it broke.
@@ -275,17 +243,6 @@ async fn requests<H, S>(
         _ = connection => {}
         () = broken.cancelled() => {}
     }
-}
-
-/// Requests of which two readers could disagree where they end, or that ask for another protocol.
-fn is_ambiguous(request: &Request<Incoming>) -> bool {
-    let headers = request.headers();
-    let encoding = headers.contains_key(TRANSFER_ENCODING);
-    headers.get_all(CONTENT_LENGTH).iter().count() > 1
-        || headers.get_all(TRANSFER_ENCODING).iter().count() > 1
-        || (encoding && request.version() == Version::HTTP_10)
-        || headers.contains_key(UPGRADE)
-        || request.method() == Method::CONNECT
 }
 
 #[cfg(test)]
