@@ -304,6 +304,21 @@ fn whoever_is_connected_is_served_once_more() {
 }
 
 #[test]
+fn whoever_stays_idle_is_let_go_of_without_a_cut() {
+    let home = Home::new();
+    let las = FakeLas::at_once(|_, stream| write_xml(stream, &feed(PUPILS)));
+    // Idle connections would stay open for longer than it drains.
+    let limits = format!("{PATIENT}header_read_ms = 600000\ndrain_ms = 2000\n");
+    let served = Served::with(&home, &las, &limits, home.sluis(&["serve"]));
+    let ask = keeping(&request(&home, "leerlinggegevens_verzoek", ASK));
+    let mut idle = Line::open(&client_config(&home, "noordzee"), served.gateway).unwrap();
+    assert_eq!(idle.exchange(&ask).unwrap().status, 200);
+    let said = served.stop();
+    assert!(idle.is_closed());
+    assert!(said.contains("draining") && !said.contains("are cut"), "{said}");
+}
+
+#[test]
 fn what_waits_to_be_accepted_is_served() {
     let home = Home::new();
     let las = FakeLas::at_once(|_, stream| write_xml(stream, &feed(PUPILS)));
