@@ -16,7 +16,7 @@ use hyper::{
     Method, Request, StatusCode, Uri,
     body::Incoming,
     header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
         HeaderValue,
     },
     rt::{Read, ReadBufCursor, Write},
@@ -35,7 +35,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use crate::{
     decode::Charset,
     egress::OnRecord,
-    ingress::listener::{MAX_HEAD, head_bytes},
+    ingress::listener::{MAX_HEAD, head_bytes, is_uncompressed},
 };
 
 /// Why a pupil administration gave no answer that can be read. Nothing it said is in here.
@@ -170,7 +170,7 @@ impl LasClient {
 }
 
 fn check_head(headers: &HeaderMap) -> Result<Option<Charset>, LasError> {
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+    if !is_uncompressed(headers) {
         return Err(LasError::ContentEncoding);
     }
     let content_type =

@@ -14,7 +14,10 @@ use arc_swap::ArcSwap;
 use hyper::{
     Method, Request, Response, StatusCode, Version,
     body::Incoming,
-    header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE},
+    header::{
+        ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue,
+        TRANSFER_ENCODING, UPGRADE,
+    },
     server::conn::http1,
     service::service_fn,
 };
@@ -27,7 +30,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::stall::Stall;
+use super::{
+    socket::{Presence, Socket},
+    stall::Stall,
+};
 use crate::{
     bridge::Body,
     metrics::{ConnectionRefusal, Metrics},
@@ -37,7 +43,8 @@ use crate::{
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one. `peer` is the client's certificate in DER, checked by the handshake; none on a port without TLS.
+    /// Answers one. `peer` is the client's certificate in DER, checked by the handshake; none on a port without TLS. Among
+    /// the request's extensions is a [`Presence`].
     fn handle(
         &self,
         peer: Option<Arc<[u8]>>,
@@ -56,6 +63,8 @@ pub struct Settings {
     pub connections_per_certificate: usize,
     /// The longest a client may take nothing of what is sent to it.
     pub send_idle: Duration,
+    /// The least it takes while it is waited for, over each `send_idle`.
+    pub send_bytes_per_second: u64,
 }
 
 /// Headers of a request at most.
@@ -84,6 +93,23 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Bytes of a head. Hyper's own limit is on what it has read before it looks: the real one is up to twice that.
 pub(crate) fn head_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+/// Whether a body comes as it is. None is ever decompressed, so none can grow.
+pub(crate) fn is_uncompressed(headers: &HeaderMap) -> bool {
+    let identity = |line: &HeaderValue| {
+        let mut codings = line.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
+    };
+    // Of two lines, no one sees the first alone.
+    headers.get_all(CONTENT_ENCODING).iter().all(identity) && is_plainly_transferred(headers)
+}
+
+/// Whether nothing but chunks was made of a body on its way.
+fn is_plainly_transferred(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked = |line: &HeaderValue| line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    lines.next().is_none_or(chunked) && lines.next().is_none()
 }
 
 /// Connections per client certificate.
@@ -196,9 +222,11 @@ async fn connection<H: Handler>(
 ) {
     // Small answers must not wait for more to come.
     let _ = stream.set_nodelay(true);
-    let stream = Stall::new(stream, settings.send_idle);
+    let stream = Socket::new(stream);
+    let presence = stream.presence();
+    let stream = Stall::new(stream, settings.send_idle, settings.send_bytes_per_second);
     let Some(tls) = tls else {
-        return requests(stream, None, settings, handler, metrics, shutdown).await;
+        return requests(stream, None, presence, settings, handler, metrics, shutdown).await;
     };
     let handshake = TlsAcceptor::from(tls.load_full()).accept(stream);
     let Ok(Ok(stream)) = timeout(settings.header_read, handshake).await else {
@@ -213,12 +241,13 @@ async fn connection<H: Handler>(
         metrics.connection_refused(ConnectionRefusal::Certificate);
         return;
     }
-    requests(stream, peer, settings, handler, metrics, shutdown).await;
+    requests(stream, peer, presence, settings, handler, metrics, shutdown).await;
 }
 
 async fn requests<H, S>(
     stream: S,
     peer: Option<Arc<[u8]>>,
+    presence: Presence,
     settings: Settings,
     handler: Arc<H>,
     metrics: &Arc<Metrics>,
@@ -228,9 +257,10 @@ async fn requests<H, S>(
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let broken = CancellationToken::new();
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         let (handler, peer, metrics) = (Arc::clone(&handler), peer.clone(), Arc::clone(metrics));
         let broken = broken.clone();
+        request.extensions_mut().insert(presence.clone());
         async move {
             if head_bytes(request.headers()) > MAX_HEAD {
                 metrics.connection_refused(ConnectionRefusal::Framing);
@@ -245,6 +275,16 @@ async fn requests<H, S>(
                     StatusCode::BAD_REQUEST,
                     "ambiguous-request",
                 ));
+            }
+            if !is_uncompressed(request.headers()) {
+                metrics.connection_refused(ConnectionRefusal::Compressed);
+                let status = match is_plainly_transferred(request.headers()) {
+                    true => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    false => StatusCode::NOT_IMPLEMENTED,
+                };
+                let mut response = problem_details::closing(status, "compressed-request");
+                response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+                return Ok(response);
             }
             let chunked = request.headers().contains_key(TRANSFER_ENCODING);
             let mut response = handler.handle(peer, request).await;
@@ -267,7 +307,14 @@ async fn requests<H, S>(
     let mut connection = pin!(connection);
     tokio::select! {
         // A transfer that was broken off ends here too; it has been accounted for where it broke.
-        _ = connection.as_mut() => return,
+        ended = connection.as_mut() => {
+            match ended {
+                Err(error) if error.is_timeout() => metrics.connection_refused(ConnectionRefusal::Late),
+                Err(error) if error.is_parse() => metrics.connection_refused(ConnectionRefusal::Framing),
+                Ok(()) | Err(_) => {}
+            }
+            return;
+        }
         () = broken.cancelled() => return,
         () = shutdown.draining() => connection.as_mut().graceful_shutdown(),
     }
