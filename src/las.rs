@@ -16,8 +16,7 @@ use hyper::{
     Method, Request, StatusCode, Uri,
     body::Incoming,
     header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-        HeaderValue,
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
     },
     rt::{Read, ReadBufCursor, Write},
 };

@@ -125,7 +125,8 @@ struct DemoLas {
 impl Handler for DemoLas {
     async fn handle(&self, _: Option<Arc<[u8]>>, request: Request<Incoming>) -> Response<Body> {
         let long = Duration::from_secs(10);
-        let patience = Patience { idle: long, bytes_per_second: 1, until: tokio::time::Instant::now() + long };
+        let patience =
+            Patience { idle: long, bytes_per_second: 1, until: tokio::time::Instant::now() + long };
         let _ = read_body(request.into_body(), 1 << 20, patience).await;
         let mut response = Response::new(Body::Full(self.answer.clone()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));

@@ -170,7 +170,9 @@ mod tests {
         let limits = Limits { requests_per_second: 10, requests_burst: 3, ..Limits::default() };
         let (rates, start) = (Rates::default(), Instant::now());
         let take = |certificate: &[u8], ms: u64| {
-            rates.take(certificate, &limits, start + Duration::from_millis(ms)).map_err(|wait| wait.as_millis())
+            rates
+                .take(certificate, &limits, start + Duration::from_millis(ms))
+                .map_err(|wait| wait.as_millis())
         };
         for _ in 0..3 {
             assert_eq!(take(b"one", 0), Ok(()));
@@ -181,7 +183,11 @@ mod tests {
         assert_eq!(take(b"one", 100), Ok(()), "when it was told to come");
         assert_eq!(take(b"one", 100), Err(100));
         for _ in 0..3 {
-            assert_eq!(take(b"one", 10_000), Ok(()), "after a pause the burst is whole, and no more than that");
+            assert_eq!(
+                take(b"one", 10_000),
+                Ok(()),
+                "after a pause the burst is whole, and no more than that"
+            );
         }
         assert_eq!(take(b"one", 10_000), Err(100));
     }
