@@ -3,6 +3,8 @@
 pub mod handed;
 pub mod listener;
 mod request;
+mod socket;
 mod stall;
 
-pub use request::{GroupAsked, Operation, Presented, Request, RequestError, read};
+pub use request::{GroupAsked, Operation, Presented, Request, RequestError, brings_results, read};
+pub use socket::Presence;

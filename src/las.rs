@@ -17,8 +17,7 @@ use hyper::{
     Method, Request, StatusCode, Uri,
     body::Incoming,
     header::{
-        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-        HeaderValue,
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
     },
     rt::{Read, ReadBufCursor, Write},
 };
@@ -37,6 +36,7 @@ use crate::{
     decode::Charset,
     egress::OnRecord,
     framing::{Framed, MAX_HEAD, MAX_HEADERS, Refusal},
+    ingress::listener::is_uncompressed,
 };
 
 /// Why a pupil administration gave no answer that can be read. Nothing it said is in here.
@@ -191,7 +191,7 @@ fn refusal(error: &(dyn Error + 'static)) -> Option<Refusal> {
 }
 
 fn check_head(headers: &HeaderMap) -> Result<Option<Charset>, LasError> {
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+    if !is_uncompressed(headers) {
         return Err(LasError::ContentEncoding);
     }
     let content_type =

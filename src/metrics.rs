@@ -60,23 +60,69 @@ impl Matter {
 pub enum ConnectionRefusal {
     /// More connections with one client certificate than `limits.connections_per_certificate`.
     Certificate,
-    /// A request whose end is ambiguous, or whose head is too large.
+    /// A request with a compressed body.
+    Compressed,
+    /// A request whose end is ambiguous, or whose head is too large or none.
     Framing,
-    /// No TLS, no client certificate, an unknown or an expired one.
+    /// No TLS, no client certificate, an unknown or an expired one, or none of it in time.
     Handshake,
+    /// The head of a request was not there in time. So end connections that are kept open and not used, too.
+    Late,
     /// A client certificate that was accepted and no longer is: expired, revoked, or of an authority that was dropped.
     Withdrawn,
 }
 
 impl ConnectionRefusal {
-    const ALL: [Self; 4] = [Self::Certificate, Self::Framing, Self::Handshake, Self::Withdrawn];
+    const ALL: [Self; 6] =
+        [Self::Certificate, Self::Compressed, Self::Framing, Self::Handshake, Self::Late, Self::Withdrawn];
 
     fn label(self) -> &'static str {
         match self {
             Self::Certificate => "certificate",
+            Self::Compressed => "compressed",
             Self::Framing => "framing",
             Self::Handshake => "handshake",
+            Self::Late => "late",
             Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// Why a request came no further than the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// It waited as long as it may.
+    Busy,
+    /// As many with its certificate wait as may.
+    CertificateQueueFull,
+    /// Its client hung up while it waited.
+    Gone,
+    /// As many wait as may.
+    QueueFull,
+    /// Sluis takes no new work.
+    Stopping,
+    /// More requests with its certificate than `limits.requests_per_second_per_certificate`.
+    TooManyRequests,
+}
+
+impl NotAdmitted {
+    const ALL: [Self; 6] = [
+        Self::Busy,
+        Self::CertificateQueueFull,
+        Self::Gone,
+        Self::QueueFull,
+        Self::Stopping,
+        Self::TooManyRequests,
+    ];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::CertificateQueueFull => "certificate_queue_full",
+            Self::Gone => "gone",
+            Self::QueueFull => "queue_full",
+            Self::Stopping => "stopping",
+            Self::TooManyRequests => "too_many_requests",
         }
     }
 }
@@ -90,6 +136,11 @@ pub struct Metrics {
     las_errors: IntCounterVec,
     webhooks: IntCounterVec,
     connection_refusals: IntCounterVec,
+    not_admitted: IntCounterVec,
+    /// Requests that wait for an exchange to end.
+    pub queued: IntGauge,
+    /// Seconds a request waited for that, whatever came of it.
+    pub queued_seconds: Histogram,
     /// Requests about a school that is not in the configuration.
     pub school_unknown: IntCounter,
     /// Parts that a feed never held before.
@@ -153,11 +204,16 @@ impl Metrics {
         registry.register(Box::new(recipient_expiry.clone()))?;
         let drift = IntCounter::new("sluis_drift_total", "Parts that a feed never held before")?;
         registry.register(Box::new(drift.clone()))?;
-        let buckets = prometheus::exponential_buckets(0.001, 2.5, 12)?;
-        let options =
-            HistogramOpts::new("sluis_exchange_seconds", "From request to outcome, successful or not");
-        let exchange_seconds = Histogram::with_opts(options.buckets(buckets))?;
-        registry.register(Box::new(exchange_seconds.clone()))?;
+        let seconds = |name: &str, help: &str| {
+            let buckets = prometheus::exponential_buckets(0.001, 2.5, 12)?;
+            let seconds = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
+            registry.register(Box::new(seconds.clone()))?;
+            Ok::<_, prometheus::Error>(seconds)
+        };
+        let exchange_seconds =
+            seconds("sluis_exchange_seconds", "From request to outcome, successful or not")?;
+        let queued_seconds =
+            seconds("sluis_queue_seconds", "How long requests waited for a place, whatever came of it")?;
         let build = IntGaugeVec::new(
             Opts::new("sluis_build_info", "Always 1; the version is in the label"),
             &["version"],
@@ -196,6 +252,13 @@ impl Metrics {
                 "Connections that came to nothing, by reason",
                 &["reason"],
             )?,
+            not_admitted: counters(
+                "sluis_not_admitted_total",
+                "Requests that came no further than the door, by reason",
+                &["reason"],
+            )?,
+            queued: gauge("sluis_queue", "Requests that wait for an exchange to end")?,
+            queued_seconds,
             connections: gauge("sluis_connections", "Connections open")?,
             bytes_out,
             drift,
@@ -243,6 +306,9 @@ impl Metrics {
         }
         for refusal in ConnectionRefusal::ALL {
             self.connection_refusals.with_label_values(&[refusal.label()]);
+        }
+        for reason in NotAdmitted::ALL {
+            self.not_admitted.with_label_values(&[reason.label()]);
         }
     }
 
@@ -301,6 +367,11 @@ impl Metrics {
     /// A notice was brought, and taken or not.
     pub fn webhook(&self, taken: bool) {
         self.webhooks.with_label_values(&[if taken { "taken" } else { "failed" }]).inc();
+    }
+
+    /// A request came no further than the door.
+    pub fn not_admitted(&self, reason: NotAdmitted) {
+        self.not_admitted.with_label_values(&[reason.label()]).inc();
     }
 
     /// A connection came to nothing.

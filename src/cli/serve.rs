@@ -191,6 +191,7 @@ impl Started {
             ("limits.header_read_ms", was.header_read != is.header_read),
             // Of an answer it is taken at once, of the connection below it not.
             ("limits.send_idle_ms", was.send_idle != is.send_idle),
+            ("limits.send_bytes_per_second", was.send_bytes_per_second != is.send_bytes_per_second),
             ("limits.drain_ms", was.drain != is.drain),
             ("limits.drain_delay_ms", was.drain_delay != is.drain_delay),
         ]
@@ -295,6 +296,7 @@ impl Parts {
             connections: limits.connections,
             connections_per_certificate: limits.connections_per_certificate,
             send_idle: limits.send_idle,
+            send_bytes_per_second: limits.send_bytes_per_second,
         };
         // The operations port outlives the drain, so that it can be watched.
         let operations_shutdown = Shutdown::new();

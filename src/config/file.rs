@@ -221,6 +221,11 @@ macro_rules! limits {
 
         struct CheckedLimits { $($key: u64,)* }
 
+        impl Limits {
+            /// Each key of `[limits]`: what it is when nothing is said, the least and the most it can be.
+            pub const KEYS: &[(&'static str, u64, u64, u64)] = &[$((stringify!($key), $default, $low, $high),)*];
+        }
+
         impl FileLimits {
             fn check(&self, wrong: &mut dyn FnMut(Range<usize>, String, String)) -> CheckedLimits {
                 CheckedLimits { $($key: match &self.$key {
@@ -244,12 +249,18 @@ limits! {
     text_bytes = 65_536, 1024, 16_777_216;
     total_bytes = 17_179_869_184, 65_536, 1_099_511_627_776_u64;
     request_bytes = 16_777_216, 65_536, 268_435_456;
+    data_request_bytes = 262_144, 4096, 268_435_456;
     records = 2_000_000, 1, 100_000_000;
     record_bytes = 1_048_576, 16_384, 268_435_456;
     held_bytes = 524_288, 4096, 268_435_456;
     exchanges = 256, 1, 65_536;
+    queue = 128, 0, 65_536;
+    queue_per_certificate = 32, 1, 65_536;
+    queue_ms = 5_000, 10, 600_000;
     connections = 1024, 1, 65_536;
     connections_per_certificate = 64, 1, 65_536;
+    requests_per_second_per_certificate = 500, 1, 100_000;
+    requests_burst_per_certificate = 5_000, 1, 1_000_000;
     exchange_ms = 1_800_000, 10, 86_400_000;
     las_connect_ms = 5_000, 10, 600_000;
     las_response_ms = 60_000, 10, 3_600_000;
@@ -257,7 +268,10 @@ limits! {
     las_bytes_per_second = 512, 1, 1_073_741_824;
     header_read_ms = 10_000, 10, 600_000;
     request_read_ms = 30_000, 10, 3_600_000;
+    request_idle_ms = 5_000, 10, 3_600_000;
+    request_bytes_per_second = 1024, 1, 1_073_741_824;
     send_idle_ms = 30_000, 10, 3_600_000;
+    send_bytes_per_second = 1024, 1, 1_073_741_824;
     drain_ms = 30_000, 0, 3_600_000;
     drain_delay_ms = 0, 0, 600_000;
 }
@@ -273,12 +287,18 @@ impl CheckedLimits {
             text_bytes: small(self.text_bytes),
             total_bytes: self.total_bytes,
             request_bytes: small(self.request_bytes),
+            data_request_bytes: small(self.data_request_bytes),
             records: self.records,
             record_bytes: small(self.record_bytes),
             held_bytes: small(self.held_bytes),
             exchanges: small(self.exchanges),
+            queue: small(self.queue),
+            queue_per_certificate: small(self.queue_per_certificate),
+            queued: ms(self.queue_ms),
             connections: small(self.connections),
             connections_per_certificate: small(self.connections_per_certificate),
+            requests_per_second: self.requests_per_second_per_certificate,
+            requests_burst: self.requests_burst_per_certificate,
             exchange: ms(self.exchange_ms),
             las_connect: ms(self.las_connect_ms),
             las_response: ms(self.las_response_ms),
@@ -286,7 +306,10 @@ impl CheckedLimits {
             las_bytes_per_second: self.las_bytes_per_second,
             header_read: ms(self.header_read_ms),
             request_read: ms(self.request_read_ms),
+            request_idle: ms(self.request_idle_ms),
+            request_bytes_per_second: self.request_bytes_per_second,
             send_idle: ms(self.send_idle_ms),
+            send_bytes_per_second: self.send_bytes_per_second,
             drain: ms(self.drain_ms),
             drain_delay: ms(self.drain_delay_ms),
         }

@@ -225,7 +225,8 @@ impl<R: Read> Input<R> {
         if let Some(decoder) = &mut self.transcoder {
             let room = decoder.max_utf8_buffer_length_without_replacement(raw.len());
             self.text.reserve(room.ok_or(Stop::Total)?);
-            let (result, read) = decoder.decode_to_string_without_replacement(raw, &mut self.text, self.ended);
+            let (result, read) =
+                decoder.decode_to_string_without_replacement(raw, &mut self.text, self.ended);
             self.raw_start += read;
             return match result {
                 DecoderResult::InputEmpty => {

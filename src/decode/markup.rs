@@ -109,7 +109,8 @@ fn referred(reference: &str) -> Result<char, Kind> {
     let number = |digits: &str, radix| {
         // `from_str_radix` takes a sign.
         let digits = Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        let character = digits.and_then(|digits| u32::from_str_radix(digits, radix).ok()).and_then(char::from_u32);
+        let character =
+            digits.and_then(|digits| u32::from_str_radix(digits, radix).ok()).and_then(char::from_u32);
         character.filter(|&character| is_character(character)).ok_or(Kind::Character)
     };
     match reference {
@@ -279,7 +280,8 @@ pub(super) fn declared_encoding(declaration: &str) -> Result<Option<&str>, Kind>
         let after = after.trim_start_matches([' ', '\t', '\r', '\n']);
         let after = after.strip_prefix('=').ok_or(Kind::NotWellFormed)?;
         let after = after.trim_start_matches([' ', '\t', '\r', '\n']);
-        let quote = ['"', '\''].into_iter().find(|&quote| after.starts_with(quote)).ok_or(Kind::NotWellFormed)?;
+        let quote =
+            ['"', '\''].into_iter().find(|&quote| after.starts_with(quote)).ok_or(Kind::NotWellFormed)?;
         let (value, after) = after[1..].split_once(quote).ok_or(Kind::NotWellFormed)?;
         rest = after;
         Ok(Some(value))
@@ -291,5 +293,9 @@ pub(super) fn declared_encoding(declaration: &str) -> Result<Option<&str>, Kind>
     if !matches!(part("standalone")?, None | Some("yes" | "no")) {
         return Err(Kind::NotWellFormed);
     }
-    if rest.trim_matches([' ', '\t', '\r', '\n']).is_empty() { Ok(encoding) } else { Err(Kind::NotWellFormed) }
+    if rest.trim_matches([' ', '\t', '\r', '\n']).is_empty() {
+        Ok(encoding)
+    } else {
+        Err(Kind::NotWellFormed)
+    }
 }

@@ -343,7 +343,8 @@ impl<'s, S: Sink> Walk<'s, S> {
         let Some(length) = text[at + 2..].find("?>") else { return Ok(None) };
         let content = &text[at + 2..at + 2 + length];
         let end = at + length + 4;
-        let target = content.split(|c: char| c.is_ascii() && markup::is_space(c as u8)).next().unwrap_or_default();
+        let target =
+            content.split(|c: char| c.is_ascii() && markup::is_space(c as u8)).next().unwrap_or_default();
         if target != "xml" {
             return if is_name(target) { Ok(Some((end, None))) } else { Err(Kind::NotWellFormed.into()) };
         }
@@ -591,12 +592,7 @@ impl<'s, S: Sink> Walk<'s, S> {
     }
 
     /// Fields among the attributes; the rest is namespaces, schema hints, or unknown.
-    fn attributes(
-        &mut self,
-        id: NodeId,
-        text: &str,
-        attributes: &[Attribute],
-    ) -> Result<(), Halt<S::Error>> {
+    fn attributes(&mut self, id: NodeId, text: &str, attributes: &[Attribute]) -> Result<(), Halt<S::Error>> {
         let node = self.tree.node(id);
         for attribute in attributes {
             let (prefix, local) = split(&text[attribute.name.clone()]);

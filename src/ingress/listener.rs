@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
-    header::{CONNECTION, HeaderValue},
+    header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, HeaderMap, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
@@ -28,7 +28,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::stall::Stall;
+use super::{
+    socket::{Presence, Socket},
+    stall::Stall,
+};
 use crate::{
     bridge::Body,
     framing::{Framed, MAX_HEAD, MAX_HEADERS, Refusal},
@@ -40,7 +43,8 @@ use crate::{
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one. `peer` is the client's certificate in DER, checked by the handshake; none on a port without TLS.
+    /// Answers one. `peer` is the client's certificate in DER, checked by the handshake; none on a port without TLS. Among
+    /// the request's extensions is a [`Presence`].
     fn handle(
         &self,
         peer: Option<Arc<[u8]>>,
@@ -59,6 +63,8 @@ pub struct Settings {
     pub connections_per_certificate: usize,
     /// The longest a client may take nothing of what is sent to it.
     pub send_idle: Duration,
+    /// The least it takes while it is waited for, over each `send_idle`.
+    pub send_bytes_per_second: u64,
 }
 
 /// Bytes on their way to a client that the kernel holds. It would let that grow to megabytes, and a slow client would
@@ -78,6 +84,16 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Whether a body comes as it is. None is ever decompressed, so none can grow.
+pub(crate) fn is_uncompressed(headers: &HeaderMap) -> bool {
+    let identity = |line: &HeaderValue| {
+        let mut codings = line.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
+    };
+    // Of two lines, no one sees the first alone.
+    headers.get_all(CONTENT_ENCODING).iter().all(identity)
 }
 
 /// Connections per client certificate.
@@ -244,9 +260,11 @@ async fn connection<H: Handler>(
 ) {
     // Small answers must not wait for more to come.
     let _ = stream.set_nodelay(true);
-    let stream = Stall::new(stream, settings.send_idle);
+    let stream = Socket::new(stream);
+    let presence = stream.presence();
+    let stream = Stall::new(stream, settings.send_idle, settings.send_bytes_per_second);
     let Some(tls) = tls else {
-        return requests(stream, None, settings, handler, metrics, shutdown).await;
+        return requests(stream, None, presence, settings, handler, metrics, shutdown).await;
     };
     let at = tls.load_full();
     let handshake = TlsAcceptor::from(at.config()).accept(stream);
@@ -261,12 +279,13 @@ async fn connection<H: Handler>(
         metrics.connection_refused(ConnectionRefusal::Certificate);
         return;
     }
-    requests(stream, Some(Arc::new(peer)), settings, handler, metrics, shutdown).await;
+    requests(stream, Some(Arc::new(peer)), presence, settings, handler, metrics, shutdown).await;
 }
 
 async fn requests<H, S>(
     stream: S,
     peer: Option<Arc<Peer>>,
+    presence: Presence,
     settings: Settings,
     handler: Arc<H>,
     metrics: &Arc<Metrics>,
@@ -276,9 +295,10 @@ async fn requests<H, S>(
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let broken = CancellationToken::new();
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         let (handler, peer, metrics) = (Arc::clone(&handler), peer.clone(), Arc::clone(metrics));
         let (broken, shutdown) = (broken.clone(), shutdown.clone());
+        request.extensions_mut().insert(presence.clone());
         async move {
             if let Some(refusal) = Refusal::of(&request) {
                 return Ok::<_, io::Error>(problem_details::closing(refusal.status(), refusal.code()));
@@ -289,6 +309,13 @@ async fn requests<H, S>(
                     "a client certificate that was accepted no longer is: its connection is closed"
                 );
                 return Ok(problem_details::closing(StatusCode::FORBIDDEN, "certificate-not-accepted"));
+            }
+            if !is_uncompressed(request.headers()) {
+                metrics.connection_refused(ConnectionRefusal::Compressed);
+                let mut response =
+                    problem_details::closing(StatusCode::UNSUPPORTED_MEDIA_TYPE, "compressed-request");
+                response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+                return Ok(response);
             }
             let own = peer.and_then(|peer| peer.own.clone());
             let mut response = handler.handle(own, request).await;
@@ -310,7 +337,14 @@ async fn requests<H, S>(
     let mut connection = pin!(connection);
     tokio::select! {
         // A transfer that was broken off ends here too; it has been accounted for where it broke.
-        _ = connection.as_mut() => return,
+        ended = connection.as_mut() => {
+            match ended {
+                Err(error) if error.is_timeout() => metrics.connection_refused(ConnectionRefusal::Late),
+                Err(error) if error.is_parse() => metrics.connection_refused(ConnectionRefusal::Framing),
+                Ok(()) | Err(_) => {}
+            }
+            return;
+        }
         () = broken.cancelled() => return,
         // An idle connection that is closed meets the next request halfway, and who sent it cannot know what became of
         // it. So they stay open at first: see `Shutdown`.

@@ -18,6 +18,7 @@ mod gateway; // the real binary, mutual TLS, a pupil administration that misbeha
 mod holds; // what differs too much waits for a decision
 mod home; // a working directory to test in
 mod index; // deliveries by supplier, field and day: what a walk over the leaves gives, sooner
+mod limits; // each bound on what comes from outside, passed
 mod log; // the disclosure log: tampering, crashes, group commit
 mod memory; // neither a core dump nor the memory of a process at rest holds what was planted
 mod mutations; // every key of configuration and agreements: misspelt, left out, with values that are none
