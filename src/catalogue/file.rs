@@ -342,7 +342,7 @@ impl Builder<'_> {
                 };
                 let body = self.body();
                 let message = self.tree.child(body, element, namespace, role);
-                self.tree.nodes[Tree::DOCUMENT.index()].children.push(message);
+                self.tree.adopt(Tree::DOCUMENT, message);
                 Some(message)
             }
         };

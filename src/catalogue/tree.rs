@@ -189,10 +189,16 @@ impl Tree {
     pub(super) fn child(&mut self, parent: NodeId, name: &str, namespace: Namespace, role: Role) -> NodeId {
         let id = NodeId(u16::try_from(self.nodes.len()).expect("the catalogue has fewer than 65,536 places"));
         self.nodes.push(Node::new(name, namespace, role));
+        self.adopt(parent, id);
+        id
+    }
+
+    /// Has an element stand inside another, whatever it stands in already.
+    pub(super) fn adopt(&mut self, parent: NodeId, id: NodeId) {
+        let stamp = Stamp::of(&self.node(id).name);
         let parent = &mut self.nodes[parent.index()];
         parent.children.push(id);
-        parent.stamps.push(Stamp::of(name));
-        id
+        parent.stamps.push(stamp);
     }
 
     /// The child of this name, made when it is not there yet.
