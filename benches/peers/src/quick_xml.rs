@@ -309,14 +309,13 @@ impl Pseudonyms {
         Ok(ENGINE.encode(bytes))
     }
 
-    fn group_token(&mut self, kind: &str, key: &str) -> io::Result<String> {
+    fn group_token(&mut self, kind: &str, key: &str) -> io::Result<&str> {
         let known = if kind == "groep" { &self.groups } else { &self.mixed_groups };
-        if let Some(token) = known.get(key) {
-            return Ok(token.clone());
+        if !known.contains_key(key) {
+            let token = self.token(kind, key)?;
+            let known = if kind == "groep" { &mut self.groups } else { &mut self.mixed_groups };
+            known.insert(key.to_owned(), token);
         }
-        let token = self.token(kind, key)?;
-        let known = if kind == "groep" { &mut self.groups } else { &mut self.mixed_groups };
-        known.insert(key.to_owned(), token.clone());
-        Ok(token)
+        Ok(if kind == "groep" { &self.groups[key] } else { &self.mixed_groups[key] })
     }
 }
