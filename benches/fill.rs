@@ -1,6 +1,6 @@
 //! Writes a working directory with a school year on record: `cargo bench --bench fill -- DIR [--short]`.
 //!
-//! What [`common::year`] describes: 24 million rows, or a hundredth. `benches/peers/run growth` serves it beside one with an
+//! What [`common::year`] describes: 24 million rows, or a hundredth. `benches/peers/run log` serves it beside one with an
 //! empty log. `DIR/rows` says how many rows there are.
 #![allow(clippy::disallowed_methods, reason = "files of a bench need not last")]
 #![allow(clippy::unwrap_used, reason = "a bench that cannot write may as well panic")]
