@@ -5,6 +5,8 @@
 //! stalls is charged for all who would have come meanwhile.
 //!
 //! Every answer is read to its end and compared, byte for byte, with the first. Prints one line of JSON.
+#![allow(clippy::disallowed_methods, reason = "files of a bench need not last")]
+#![allow(clippy::print_stdout, reason = "the line is what this is for")]
 
 use std::{
     collections::BTreeMap,
@@ -105,7 +107,7 @@ fn main() -> io::Result<()> {
         due: AtomicU64::new(0),
     };
     let ready = Barrier::new(arguments.connections + 1);
-    let start = thread::scope(|scope| {
+    let measured = thread::scope(|scope| {
         let clients: Vec<_> =
             (0..arguments.connections).map(|_| scope.spawn(|| run.client(tls.as_ref(), &ready))).collect();
         ready.wait();
@@ -120,26 +122,26 @@ fn main() -> io::Result<()> {
             thread::sleep(Duration::from_secs_f64(arguments.seconds));
             run.ended.store(true, Relaxed);
         }
-        let mut lates: Vec<Duration> = Vec::new();
+        let mut times: Vec<Duration> = Vec::new();
         for client in clients {
-            lates.extend(client.join().expect("a client does not panic")?);
+            times.extend(client.join().expect("a client does not panic")?);
         }
         let elapsed = began.elapsed();
-        Ok::<_, io::Error>((lates, elapsed, usage(&arguments.processes).since(&before)))
+        Ok::<_, io::Error>((times, elapsed, usage(&arguments.processes).since(&before)))
     });
-    let (mut lates, elapsed, used) = start?;
-    lates.sort_unstable();
+    let (mut times, elapsed, used) = measured?;
+    times.sort_unstable();
     println!(
         "{}",
         json!({
-            "requests": lates.len(),
+            "requests": times.len(),
             "seconds": elapsed.as_secs_f64(),
             "cpu": used.cpu,
             "peak_kib": used.peak_kib,
-            "p50_ms": percentile(&lates, 0.5),
-            "p90_ms": percentile(&lates, 0.9),
-            "p99_ms": percentile(&lates, 0.99),
-            "max_ms": percentile(&lates, 1.0),
+            "p50_ms": percentile(&times, 0.5),
+            "p90_ms": percentile(&times, 0.9),
+            "p99_ms": percentile(&times, 0.99),
+            "max_ms": percentile(&times, 1.0),
             "bytes": first.len(),
         })
     );
