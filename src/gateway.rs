@@ -37,10 +37,12 @@ use crate::{
     clock::Clock,
     config::{Config, Las, Recipient, School},
     disclosure::Log,
+    expiry::Seen,
     ingress::{Operation, listener::Handler},
     las::LasClient,
     metrics::Metrics,
     operations::Readiness,
+    party::PeerCertificate,
     problem_details,
     pseudonym::holds_elfproef_number,
     shutdown::Shutdown,
@@ -109,6 +111,8 @@ pub struct Gateway {
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     places: Arc<Semaphore>,
+    /// The certificates that recipients came with.
+    seen: Seen,
     /// Work that goes on when whoever asked for it has gone.
     tasks: TaskTracker,
 }
@@ -125,9 +129,11 @@ impl Gateway {
     ) -> Self {
         let places = Arc::new(Semaphore::new(config.limits.exchanges));
         metrics.reload_success.set(1);
+        metrics.endings(&config.endings);
         let state = ArcSwap::from_pointee(State::new(config));
         let books = Arc::new(Books::new(log, metrics));
-        Self { state, books, ledger, clock, shutdown, places, tasks: TaskTracker::new() }
+        let (seen, tasks) = (Seen::default(), TaskTracker::new());
+        Self { state, books, ledger, clock, shutdown, places, seen, tasks }
     }
 
     /// The configuration in force.
@@ -137,15 +143,32 @@ impl Gateway {
 
     /// Takes another configuration into force. Exchanges under way keep theirs.
     pub fn reload(&self, config: Config) {
+        let metrics = &self.books.metrics;
+        metrics.endings(&config.endings);
+        let gone = self.seen.forget(|id| config.recipient(id).is_some());
+        gone.iter().for_each(|id| metrics.recipient_gone(id));
         self.state.store(Arc::new(State::new(config)));
         // It may name webhooks that were not there before.
         self.ledger.look_again();
-        self.books.metrics.reload_success.set(1);
+        metrics.reload_success.set(1);
     }
 
     /// Says that a reload failed; what was in force stays so.
     pub fn reload_failed(&self) {
         self.books.metrics.reload_success.set(0);
+    }
+
+    /// Says in the log what ends soon of the configuration, and of what recipients came with.
+    pub fn warn_of_endings(&self) {
+        let clock = self.clock.as_ref();
+        self.state.load().config().endings.iter().for_each(|ending| ending.warn(clock));
+        self.seen.warn(clock);
+    }
+
+    /// A recipient is known by its certificate.
+    fn known(&self, recipient: &Recipient, peer: &PeerCertificate) {
+        let until = self.seen.note(&recipient.id, peer, self.clock.as_ref());
+        self.books.metrics.recipient_ends(&recipient.id, until);
     }
 
     /// Returns once no exchange has work left, also none whose supplier has gone.
@@ -157,9 +180,6 @@ impl Gateway {
     /// A place among the exchanges at once.
     fn admit(&self, request: &Request<Incoming>) -> Result<(OwnedSemaphorePermit, Route), Stop> {
         let route = Route::of(request.method(), request.uri().path())?;
-        if self.shutdown.is_draining() {
-            return Err(Stop::Problem(StatusCode::SERVICE_UNAVAILABLE, "stopping"));
-        }
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| Stop::Problem(StatusCode::SERVICE_UNAVAILABLE, "busy"))?;
         Ok((place, route))
@@ -245,7 +265,7 @@ impl Readiness for Gateway {
             // A configuration with an agreement that is not in order is never taken into force; the one before it
             // goes on to serve. `sluis_config_last_reload_success` tells of the other.
             ("agreements", true),
-            ("serving", !self.shutdown.is_draining()),
+            ("serving", !self.shutdown.is_leaving()),
         ]
     }
 

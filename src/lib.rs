@@ -79,6 +79,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod delivery;
+pub mod expiry;
 pub mod fault;
 pub mod keys;
 pub mod metrics;

@@ -5,6 +5,7 @@ use prometheus::{
 };
 
 use crate::{
+    expiry::Ending,
     fault::FaultCode,
     ingress::Operation,
     las::LasError,
@@ -63,16 +64,19 @@ pub enum ConnectionRefusal {
     Framing,
     /// No TLS, no client certificate, an unknown or an expired one.
     Handshake,
+    /// A client certificate that was accepted and no longer is: expired, revoked, or of an authority that was dropped.
+    Withdrawn,
 }
 
 impl ConnectionRefusal {
-    const ALL: [Self; 3] = [Self::Certificate, Self::Framing, Self::Handshake];
+    const ALL: [Self; 4] = [Self::Certificate, Self::Framing, Self::Handshake, Self::Withdrawn];
 
     fn label(self) -> &'static str {
         match self {
             Self::Certificate => "certificate",
             Self::Framing => "framing",
             Self::Handshake => "handshake",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
@@ -91,6 +95,8 @@ pub struct Metrics {
     /// Parts that a feed never held before.
     pub drift: IntCounter,
     agreements_ending: IntGaugeVec,
+    expiry: IntGaugeVec,
+    recipient_expiry: IntGaugeVec,
     /// Connections open.
     pub connections: IntGauge,
     /// Bytes of answers and results handed over.
@@ -137,6 +143,14 @@ impl Metrics {
         let help = "Agreements in force that end within so many days, with none to follow";
         let agreements_ending = IntGaugeVec::new(Opts::new("sluis_agreements_ending", help), &["days"])?;
         registry.register(Box::new(agreements_ending.clone()))?;
+        let help = "When the first file of a kind ends by itself, in seconds since 1970: certificates, and revocation \
+                    lists of which the next is due";
+        let expiry = IntGaugeVec::new(Opts::new("sluis_expiry_timestamp_seconds", help), &["which"])?;
+        registry.register(Box::new(expiry.clone()))?;
+        let help = "When the first certificate ends that a recipient came with in the last day, in seconds since 1970";
+        let name = "sluis_recipient_certificate_expiry_timestamp_seconds";
+        let recipient_expiry = IntGaugeVec::new(Opts::new(name, help), &["recipient"])?;
+        registry.register(Box::new(recipient_expiry.clone()))?;
         let drift = IntCounter::new("sluis_drift_total", "Parts that a feed never held before")?;
         registry.register(Box::new(drift.clone()))?;
         let buckets = prometheus::exponential_buckets(0.001, 2.5, 12)?;
@@ -186,6 +200,8 @@ impl Metrics {
             bytes_out,
             drift,
             agreements_ending,
+            expiry,
+            recipient_expiry,
             school_unknown,
             exchange_seconds,
             reload_success: gauge(
@@ -255,6 +271,26 @@ impl Metrics {
     pub fn agreements_ending(&self, days: i64, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.agreements_ending.with_label_values(&[days.to_string()]).set(count);
+    }
+
+    /// These files end by themselves. A kind of which there is none has no gauge: 0 would be long ago.
+    pub fn endings(&self, endings: &[Ending]) {
+        self.expiry.reset();
+        for ending in endings {
+            let gauge = self.expiry.with_label_values(&[ending.which.label()]);
+            let until = ending.validity.until;
+            gauge.set(if gauge.get() == 0 { until } else { until.min(gauge.get()) });
+        }
+    }
+
+    /// The first certificate of a recipient ends then. Its id is a label: there are as many as the configuration has.
+    pub fn recipient_ends(&self, recipient: &str, until: i64) {
+        self.recipient_expiry.with_label_values(&[recipient]).set(until);
+    }
+
+    /// A recipient is there no more.
+    pub fn recipient_gone(&self, recipient: &str) {
+        let _ = self.recipient_expiry.remove_label_values(&[recipient]);
     }
 
     /// A call to a pupil administration failed.

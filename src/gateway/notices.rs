@@ -152,6 +152,7 @@ impl Gateway {
         let (Some(peer), Some(recipient)) = (peer, recipient) else {
             return Err(Stop::Problem(StatusCode::FORBIDDEN, "recipient-unknown"));
         };
+        self.known(&recipient, &peer);
         account.span.record("recipient", &*recipient.id);
         let body = read_body(request.into_body(), REQUEST, state.config().limits.request_read).await;
         body.map_err(|error| match error {

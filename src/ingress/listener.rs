@@ -19,10 +19,11 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::{HandshakeKind, ServerConnection, pki_types::CertificateDer};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::Semaphore,
-    time::timeout,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -33,6 +34,7 @@ use crate::{
     metrics::{ConnectionRefusal, Metrics},
     problem_details,
     shutdown::Shutdown,
+    tls,
 };
 
 /// Answers requests.
@@ -64,7 +66,7 @@ const MAX_HEADERS: usize = 64;
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
 /// Bytes on their way to a client that the kernel holds. It would let that grow to megabytes, and a slow client would
 /// show no progress for as long as those last.
-const SEND_BUFFER: u32 = 128 * 1024;
+pub(super) const SEND_BUFFER: u32 = 128 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -135,12 +137,49 @@ impl Drop for Counted {
     }
 }
 
+/// How long what was found of a client's certificate holds, while the configuration is the same.
+const CHECKED: Duration = Duration::from_secs(60);
+
+/// The certificate a client came in with, and when it was last looked at.
+struct Peer {
+    chain: Vec<CertificateDer<'static>>,
+    own: Option<Arc<[u8]>>,
+    tls: Arc<ArcSwap<tls::Server>>,
+    checked: Mutex<Option<(Arc<tls::Server>, Instant)>>,
+}
+
+impl Peer {
+    fn new(connection: &ServerConnection, at: Arc<tls::Server>, tls: Arc<ArcSwap<tls::Server>>) -> Self {
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let chain: Vec<_> = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        let own = chain.first().map(|certificate| Arc::from(certificate.as_ref()));
+        // A session that is resumed brings its certificates along, and nobody looks at them.
+        let looked_at = connection.handshake_kind() != Some(HandshakeKind::Resumed);
+        let checked = Mutex::new(looked_at.then(|| (at, Instant::now())));
+        Self { chain, own, tls, checked }
+    }
+
+    /// Whether it would still come in: authorities, revocation lists and certificates change while it is connected.
+    fn is_accepted(&self) -> bool {
+        let now = self.tls.load_full();
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let holds =
+            |(under, at): &(Arc<tls::Server>, Instant)| Arc::ptr_eq(under, &now) && at.elapsed() < CHECKED;
+        if !checked.as_ref().is_some_and(holds) {
+            *checked = now.accepts(&self.chain).then(|| (now, Instant::now()));
+        }
+        checked.is_some()
+    }
+}
+
 /// Serves a listener until it is told to drain, and returns when the last connection has ended.
 ///
-/// With `tls`, a connection begins with a handshake under the configuration of that moment.
+/// With `tls`, a connection begins with a handshake under the configuration of that moment. Connections that are open
+/// when it is told to drain are served on: until their next answer, which is their last, or until they are idle and
+/// told to hang up.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
-    tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    tls: Option<Arc<ArcSwap<tls::Server>>>,
     settings: Settings,
     handler: Arc<H>,
     metrics: Arc<Metrics>,
@@ -149,26 +188,7 @@ pub async fn serve<H: Handler>(
     let places = Arc::new(Semaphore::new(settings.connections));
     let seats = Arc::new(Seats::default());
     let connections = TaskTracker::new();
-    loop {
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place.expect("the semaphore is never closed"),
-            () = shutdown.draining() => break,
-        };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.draining() => break,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of file descriptors, most likely: others have to end first.
-                tracing::warn!(kind = %error.kind(), "a connection could not be accepted");
-                tokio::select! {
-                    () = tokio::time::sleep(Duration::from_millis(100)) => continue,
-                    () = shutdown.draining() => break,
-                }
-            }
-        };
+    let open = |stream: TcpStream, place: OwnedSemaphorePermit| {
         let (tls, handler) = (tls.clone(), Arc::clone(&handler));
         let (metrics, shutdown, seats) = (Arc::clone(&metrics), shutdown.clone(), Arc::clone(&seats));
         connections.spawn(async move {
@@ -179,15 +199,51 @@ pub async fn serve<H: Handler>(
                 () = shutdown.stopped() => {}
             }
         });
+    };
+    loop {
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place.expect("the semaphore is never closed"),
+            () = shutdown.draining() => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.draining() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => open(stream, place),
+            Err(error) => {
+                // Out of file descriptors, most likely: others have to end first.
+                tracing::warn!(kind = %error.kind(), "a connection could not be accepted");
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_millis(100)) => continue,
+                    () = shutdown.draining() => break,
+                }
+            }
+        }
     }
-    drop(listener);
+    // A connection that waits to be accepted is reset when its listener closes, with the request in it.
+    for stream in waiting(listener) {
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { break };
+        open(stream, place);
+    }
     connections.close();
     connections.wait().await;
 }
 
+/// What the kernel has let in and nobody has accepted yet. Closes the listener.
+fn waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+    let listener = listener.into_std().ok();
+    let accepted = std::iter::from_fn(move || {
+        let (stream, _) = listener.as_ref()?.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    });
+    accepted.take(BACKLOG as usize)
+}
+
 async fn connection<H: Handler>(
     stream: TcpStream,
-    tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    tls: Option<Arc<ArcSwap<tls::Server>>>,
     settings: Settings,
     seats: &Arc<Seats>,
     handler: Arc<H>,
@@ -200,25 +256,25 @@ async fn connection<H: Handler>(
     let Some(tls) = tls else {
         return requests(stream, None, settings, handler, metrics, shutdown).await;
     };
-    let handshake = TlsAcceptor::from(tls.load_full()).accept(stream);
+    let at = tls.load_full();
+    let handshake = TlsAcceptor::from(at.config()).accept(stream);
     let Ok(Ok(stream)) = timeout(settings.header_read, handshake).await else {
         metrics.connection_refused(ConnectionRefusal::Handshake);
         return;
     };
-    let peer = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let peer: Option<Arc<[u8]>> = peer.map(|certificate| Arc::from(certificate.as_ref()));
+    let peer = Peer::new(stream.get_ref().1, at, tls);
     // One client must not have all connections to itself.
-    let seat = peer.as_ref().map(|peer| seats.take(peer, settings.connections_per_certificate));
+    let seat = peer.own.as_ref().map(|own| seats.take(own, settings.connections_per_certificate));
     if matches!(seat, Some(None)) {
         metrics.connection_refused(ConnectionRefusal::Certificate);
         return;
     }
-    requests(stream, peer, settings, handler, metrics, shutdown).await;
+    requests(stream, Some(Arc::new(peer)), settings, handler, metrics, shutdown).await;
 }
 
 async fn requests<H, S>(
     stream: S,
-    peer: Option<Arc<[u8]>>,
+    peer: Option<Arc<Peer>>,
     settings: Settings,
     handler: Arc<H>,
     metrics: &Arc<Metrics>,
@@ -230,8 +286,15 @@ async fn requests<H, S>(
     let broken = CancellationToken::new();
     let service = service_fn(|request: Request<Incoming>| {
         let (handler, peer, metrics) = (Arc::clone(&handler), peer.clone(), Arc::clone(metrics));
-        let broken = broken.clone();
+        let (broken, shutdown) = (broken.clone(), shutdown.clone());
         async move {
+            if peer.as_ref().is_some_and(|peer| !peer.is_accepted()) {
+                metrics.connection_refused(ConnectionRefusal::Withdrawn);
+                tracing::warn!(
+                    "a client certificate that was accepted no longer is: its connection is closed"
+                );
+                return Ok(problem_details::closing(StatusCode::FORBIDDEN, "certificate-not-accepted"));
+            }
             if head_bytes(request.headers()) > MAX_HEAD {
                 metrics.connection_refused(ConnectionRefusal::Framing);
                 return Ok(problem_details::closing(
@@ -247,11 +310,13 @@ async fn requests<H, S>(
                 ));
             }
             let chunked = request.headers().contains_key(TRANSFER_ENCODING);
-            let mut response = handler.handle(peer, request).await;
+            let own = peer.and_then(|peer| peer.own.clone());
+            let mut response = handler.handle(own, request).await;
             response.body().break_with(&broken);
-            if chunked {
+            if chunked || shutdown.is_leaving() {
                 // Hyper drops a Content-Length that contradicts the chunks without a word. Whoever stands between us
-                // may have believed it, so what follows on this connection is not read as a request.
+                // may have believed it, so what follows on this connection is not read as a request. When the process is
+                // about to stop, the next request goes to another.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response)
@@ -269,7 +334,9 @@ async fn requests<H, S>(
         // A transfer that was broken off ends here too; it has been accounted for where it broke.
         _ = connection.as_mut() => return,
         () = broken.cancelled() => return,
-        () = shutdown.draining() => connection.as_mut().graceful_shutdown(),
+        // An idle connection that is closed meets the next request halfway, and who sent it cannot know what became of
+        // it. So they stay open at first: see `Shutdown`.
+        () = shutdown.hanging_up() => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {
         _ = connection => {}
