@@ -36,6 +36,7 @@ mod rows; // files of rows: sealed, found, proven, erased, rolled up
 mod samples; // real messages against the official schemas, where those are present
 mod schemas; // every published schema is loaded
 mod standing; // a disk that fails at every step of a change
+mod threats; // what docs/threats.md names is there
 mod tlog; // checkpoints and tiles, read by code that is not ours
 mod users; // accounts of the review app, by command and on record
 mod vectors; // pseudonyms, tokens and handles
