@@ -320,7 +320,7 @@ impl Client {
     fn connect(arguments: &Arguments, tls: Option<&Arc<ClientConfig>>) -> io::Result<Self> {
         let stream = TcpStream::connect(arguments.address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(300)))?;
         let stream: Box<dyn Stream> = match tls {
             None => Box::new(stream),
             Some(tls) => {
