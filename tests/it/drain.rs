@@ -211,6 +211,7 @@ fn two_instances(home: &Home) -> [&'static str; 2] {
 
 /// `SLUIS_RESTARTS` says how many times one instance takes over from the other: 6 when nothing is said.
 #[test]
+#[expect(clippy::print_stdout, reason = "the figures of the long form")]
 fn a_rolling_restart_under_load_loses_nothing() {
     let restarts = std::env::var("SLUIS_RESTARTS").map_or(6, |count| count.parse().unwrap());
     let home = Home::new();
@@ -308,13 +309,15 @@ fn whoever_stays_idle_is_let_go_of_without_a_cut() {
     let home = Home::new();
     let las = FakeLas::at_once(|_, stream| write_xml(stream, &feed(PUPILS)));
     // Idle connections would stay open for longer than it drains.
-    let limits = format!("{PATIENT}header_read_ms = 600000\ndrain_ms = 2000\n");
+    let limits = format!("{PATIENT}header_read_ms = 600000\ndrain_ms = 6000\n");
     let served = Served::with(&home, &las, &limits, home.sluis(&["serve"]));
     let ask = keeping(&request(&home, "leerlinggegevens_verzoek", ASK));
     let mut idle = Line::open(&client_config(&home, "noordzee"), served.gateway).unwrap();
     assert_eq!(idle.exchange(&ask).unwrap().status, 200);
-    let said = served.stop();
+    served.signal("-TERM");
     assert!(idle.is_closed());
+    drop(idle);
+    let said = served.ended();
     assert!(said.contains("draining") && !said.contains("are cut"), "{said}");
 }
 
