@@ -59,7 +59,7 @@ impl Matter {
 pub enum ConnectionRefusal {
     /// More connections with one client certificate than `limits.connections_per_certificate`.
     Certificate,
-    /// A request whose end is ambiguous, or whose head is too large.
+    /// A request that is ambiguous, that is no HTTP of version 1, or whose head is too large.
     Framing,
     /// No TLS, no client certificate, an unknown or an expired one.
     Handshake,
