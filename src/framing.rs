@@ -348,3 +348,116 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Framed<S> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use prometheus::Registry;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// A connection on which these pieces come in, one by one.
+    struct Pieces(VecDeque<Vec<u8>>);
+
+    impl AsyncRead for Pieces {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let this = self.get_mut();
+            if let Some(mut piece) = this.0.pop_front() {
+                let rest = piece.split_off(piece.len().min(buffer.remaining()));
+                buffer.put_slice(&piece);
+                if !rest.is_empty() {
+                    this.0.push_front(rest);
+                }
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// What is handed on of bytes that come in pieces of so many, to one who reads so many at a time; and the error that
+    /// ends it. `Pending` is an end too: nothing more will come.
+    fn handed_on(side: Side, bytes: &[u8], pieces: usize, reads: usize) -> (Vec<u8>, Option<Refusal>) {
+        let stream = Pieces(bytes.chunks(pieces).map(<[u8]>::to_vec).collect());
+        let at = At::Head(if matches!(side, Side::Answers) { Head::answer() } else { Head::request() });
+        let mut framed = Framed::new(stream, side, at);
+        let mut all = Vec::new();
+        loop {
+            let mut buffer = vec![0; reads];
+            let mut read = std::pin::pin!(framed.read(&mut buffer));
+            match read.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
+                Poll::Pending | Poll::Ready(Ok(0)) => return (all, None),
+                Poll::Ready(Ok(length)) => all.extend_from_slice(&buffer[..length]),
+                Poll::Ready(Err(error)) => {
+                    let refusal = error.get_ref().and_then(|inner| inner.downcast_ref());
+                    return (all, Some(*refusal.expect("no other error")));
+                }
+            }
+        }
+    }
+
+    fn requests() -> Side {
+        Side::Requests(Metrics::new(&Registry::new()).expect("a registry of its own").into())
+    }
+
+    const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    const POST: &str = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\n\r\nGET / HTTP/1\n";
+    const CHUNKS: &str = "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
+                          5\r\nGET /\r\n0c\r\n HTTP/1.1\r\n\n\r\n0\r\n\r\n";
+
+    #[test]
+    fn in_whatever_pieces_it_comes_the_same_is_handed_on() {
+        let sound = [GET, POST, "\r\n", CHUNKS, GET, POST].concat();
+        let ambiguous = [&sound, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\n\r\n", GET].concat();
+        let stands = [sound.as_bytes(), &Refusal::Ambiguous.stand_in()].concat();
+        for pieces in (1..=80).chain([ambiguous.len()]) {
+            for reads in [1, 2, 7, 64, 1024] {
+                let taken = handed_on(requests(), sound.as_bytes(), pieces, reads);
+                assert_eq!(taken, (sound.clone().into_bytes(), None), "{pieces} {reads}");
+                let refused = handed_on(requests(), ambiguous.as_bytes(), pieces, reads);
+                assert_eq!(refused, (stands.clone(), None), "{pieces} {reads}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_ends_in_an_error_where_its_chunks_are_none() {
+        let broken = CHUNKS.replace("0c\r\n", "0c;\r\n");
+        for pieces in 1..=broken.len() {
+            let (taken, refusal) = handed_on(requests(), [&broken, GET].concat().as_bytes(), pieces, 64);
+            assert_eq!(refusal, Some(Refusal::Ambiguous));
+            assert!(broken.as_bytes().starts_with(&taken), "nothing after it, and nothing instead of it");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_followed_by_nothing() {
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+        let whole = [interim, answer].concat();
+        let twice = [&whole, answer].concat();
+        for pieces in 1..=twice.len() {
+            let taken = handed_on(Side::Answers, twice.as_bytes(), pieces, 64);
+            assert_eq!(taken, (whole.clone().into_bytes(), Some(Refusal::Ambiguous)), "{pieces}");
+        }
+    }
+
+    #[test]
+    fn what_stands_for_a_refused_request_tells_why() {
+        for refusal in Refusal::ALL {
+            let stand_in = String::from_utf8(refusal.stand_in()).expect("ASCII");
+            let mut parts = stand_in.split(' ');
+            let (method, uri) = (parts.next().expect("a method"), parts.next().expect("a target"));
+            let request = Request::builder().method(method).uri(uri).body(()).expect("a request");
+            assert_eq!(Refusal::of(&request), Some(refusal));
+            // Nobody else can say it.
+            let said = handed_on(requests(), stand_in.as_bytes(), 1024, 1024);
+            assert_eq!(said, (Refusal::Method.stand_in(), None));
+        }
+        assert_eq!(Refusal::of(&Request::new(())), None);
+    }
+}

@@ -62,7 +62,7 @@ pub enum ConnectionRefusal {
     Certificate,
     /// A request with a compressed body.
     Compressed,
-    /// A request whose end is ambiguous, or whose head is too large or none.
+    /// A request that is ambiguous, that is no HTTP of version 1, or whose head is too large.
     Framing,
     /// No TLS, no client certificate, an unknown or an expired one, or none of it in time.
     Handshake,

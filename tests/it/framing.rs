@@ -293,6 +293,45 @@ fn ambiguous_answers_of_a_pupil_administration_are_faults_and_nothing_leaves() {
     assert_eq!(disclosed, feeds);
 }
 
+#[test]
+fn what_a_pupil_administration_is_asked_is_built_anew() {
+    let home = Home::new();
+    let las = FakeLas::answering(feed(PUPILS));
+    let served = Served::with(&home, &las, "", home.sluis(&["serve"]));
+    let body = request(&home, "leerlinggegevens_verzoek", ASK);
+    let remarks = body.replace("<brincode>", "<!-- Kanarie --><onbekend>Kanarie</onbekend><brincode>");
+    let chunk = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let extra = "User-Agent: Kanarie\r\nCookie: kanarie=1\r\nAuthorization: Basic S2FuYXJpZQ==\r\nVia: 1.1 kanarie\r\n\
+                 X-Forwarded-For: 192.0.2.1\r\nForwarded: for=kanarie\r\nAccept: kanarie/*\r\nAccept-Encoding: gzip\r\n\
+                 SOAPAction: \"HaalLeerlinggegevens\"\r\nTE: trailers\r\nConnection: TE\r\n";
+    for (target, version, headers, body) in [
+        ("/uwlr", "1.1", format!("Content-Length: {}", body.len()), &body),
+        ("/uwlr", "1.0", format!("Content-Length: {}", body.len()), &body),
+        ("/uwlr?kanarie=1", "1.1", format!("Content-Length: {}", body.len()), &body),
+        ("https://localhost/uwlr", "1.1", format!("{extra}Content-Length: {}", body.len()), &body),
+        ("/uwlr", "1.1", format!("{extra}Content-Length: {}", remarks.len()), &remarks),
+        ("/uwlr", "1.1", format!("{extra}Transfer-Encoding: chunked"), &chunk),
+    ] {
+        let mut stream = try_connect(&home, served.gateway, Some("noordzee")).unwrap();
+        write!(
+            stream,
+            "POST {target} HTTP/{version}\r\nHost: localhost\r\nContent-Type: text/xml\r\n{headers}\r\n\
+             Connection: close\r\n\r\n{body}"
+        )
+        .unwrap();
+        let text = read_all(&mut stream);
+        assert!(
+            text.split('\r').next().unwrap().ends_with(" 200 OK"),
+            "{target} {version} {headers}: {text}"
+        );
+    }
+    let asked = las.requests.lock().unwrap();
+    let same: HashSet<_> = asked.iter().map(|request| request.replace(transaction(request), "")).collect();
+    assert_eq!((asked.len(), same.len()), (6, 1), "{same:?}");
+    assert!(!asked.iter().any(|request| request.to_lowercase().contains("kanarie")));
+    served.stop();
+}
+
 /// A pupil administration that keeps its connections: `answer` is told which one it is, and writes to it.
 fn keeps(
     answer: impl Fn(usize, &str, &mut TcpStream) + Send + Sync + 'static,
