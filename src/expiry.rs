@@ -145,7 +145,10 @@ impl Ending {
 /// The certificates that recipients came with of late. They are in no file of ours, and when one ends its supplier gets
 /// nothing any more.
 #[derive(Default)]
-pub struct Seen(Mutex<HashMap<String, HashMap<[u8; 32], (Validity, i64)>>>);
+pub struct Seen(Mutex<HashMap<String, Certificates>>);
+
+/// By thumbprint: when it holds, and the second in which it was last seen.
+type Certificates = HashMap<[u8; 32], (Validity, i64)>;
 
 impl Seen {
     /// A recipient came with this certificate. Gives when the first ends of those that it came with in the last day.

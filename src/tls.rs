@@ -250,6 +250,7 @@ pub struct DevelopmentCa {
     certificate: rcgen::CertificateParams,
     key: rcgen::KeyPair,
     pem: String,
+    from: i64,
     days: i64,
 }
 
@@ -280,14 +281,27 @@ impl DevelopmentCa {
     ///
     /// When the system gives no random numbers.
     pub fn valid_for(days: i64) -> Result<Self, rcgen::Error> {
+        Self::between(0, days)
+    }
+
+    /// An authority that began a year ago and ends in so many days, as does all that it issues.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub fn ending_in(days: i64) -> Result<Self, rcgen::Error> {
+        Self::between(-365, days)
+    }
+
+    fn between(from: i64, days: i64) -> Result<Self, rcgen::Error> {
         let key = rcgen::KeyPair::generate()?;
         let mut certificate = rcgen::CertificateParams::default();
         certificate.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         certificate.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
         certificate.distinguished_name.push(rcgen::DnType::CommonName, "Sluis development CA");
-        valid(&mut certificate, 0, days);
+        valid(&mut certificate, from, days);
         let pem = certificate.self_signed(&key)?.pem();
-        Ok(Self { certificate, key, pem, days })
+        Ok(Self { certificate, key, pem, from, days })
     }
 
     /// Its certificate, PEM.
@@ -306,7 +320,7 @@ impl DevelopmentCa {
     ///
     /// When a name is none.
     pub fn server(&self, names: &[&str]) -> Result<Issued, rcgen::Error> {
-        self.issue(names, None, rcgen::ExtendedKeyUsagePurpose::ServerAuth, 0, self.days)
+        self.issue(names, None, rcgen::ExtendedKeyUsagePurpose::ServerAuth, self.from, self.days)
     }
 
     /// A certificate for a client of this name.
@@ -315,7 +329,7 @@ impl DevelopmentCa {
     ///
     /// When the name is none.
     pub fn client(&self, name: &str) -> Result<Issued, rcgen::Error> {
-        self.issue(&[name], None, rcgen::ExtendedKeyUsagePurpose::ClientAuth, 0, self.days)
+        self.issue(&[name], None, rcgen::ExtendedKeyUsagePurpose::ClientAuth, self.from, self.days)
     }
 
     /// The same, with an OIN where PKIoverheid has it: the serial number of the subject.
@@ -324,7 +338,7 @@ impl DevelopmentCa {
     ///
     /// When the name is none.
     pub fn client_with_oin(&self, name: &str, oin: &str) -> Result<Issued, rcgen::Error> {
-        self.issue(&[name], Some(oin), rcgen::ExtendedKeyUsagePurpose::ClientAuth, 0, self.days)
+        self.issue(&[name], Some(oin), rcgen::ExtendedKeyUsagePurpose::ClientAuth, self.from, self.days)
     }
 
     /// A client's certificate that expired yesterday.
@@ -343,6 +357,7 @@ impl DevelopmentCa {
     /// When one of them is no certificate.
     pub fn revocations(&self, revoked: &[&Issued], days: i64) -> Result<String, rcgen::Error> {
         let now = time::OffsetDateTime::now_utc();
+        let next_update = now + time::Duration::days(days);
         let revoked_certs = revoked.iter().map(|issued| {
             let der = CertificateDer::from_pem_slice(issued.certificate.as_bytes());
             let der = der.map_err(|_| rcgen::Error::CouldNotParseCertificate)?;
@@ -356,8 +371,8 @@ impl DevelopmentCa {
             })
         });
         let list = rcgen::CertificateRevocationListParams {
-            this_update: now - time::Duration::days(30),
-            next_update: now + time::Duration::days(days),
+            this_update: now.min(next_update) - time::Duration::days(7),
+            next_update,
             crl_number: rcgen::SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: revoked_certs.collect::<Result<_, rcgen::Error>>()?,

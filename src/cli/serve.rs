@@ -154,6 +154,9 @@ fn say(what: &str) {
     let _ = writeln!(io::stdout(), "{what}");
 }
 
+/// The review app, and the task that ends when its listener has.
+type ReviewServed = (Arc<Review>, JoinHandle<()>);
+
 /// Where a listener is, with the port that it was given.
 fn address_of(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(configured)
@@ -386,7 +389,7 @@ impl Parts {
         settings: Settings,
         file: &ConfigFile,
         clock: &Arc<dyn Clock>,
-    ) -> Result<Option<(Arc<Review>, JoinHandle<()>)>, Error> {
+    ) -> Result<Option<ReviewServed>, Error> {
         let state = gateway.state();
         let Some((own, tls)) = state.config().review.as_ref().zip(self.review_tls.clone()) else {
             return Ok(None);

@@ -225,8 +225,13 @@ impl Served {
     }
 
     /// SIGTERM, and everything it said.
-    pub(crate) fn stop(mut self) -> String {
+    pub(crate) fn stop(self) -> String {
         self.signal("-TERM");
+        self.ended()
+    }
+
+    /// Everything it said, once it has ended as it should.
+    pub(crate) fn ended(mut self) -> String {
         let status = self.child.wait().unwrap();
         self.reader.take().unwrap().join().unwrap();
         let errors = self.errors.lock().unwrap().clone();
