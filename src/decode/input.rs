@@ -188,7 +188,7 @@ impl<R: Read> Input<R> {
             }
             let from = self.text.len();
             // What was read to tell the encoding by is decoded before more is.
-            let read = if self.raw_end > CARRY && self.raw_start < self.raw_end { Ok(()) } else { self.read() };
+            let read = if self.raw_end - self.raw_start > CARRY { Ok(()) } else { self.read() };
             if let Err(stop) = read.and_then(|()| self.decode()) {
                 self.stopped = Some(stop);
             }
@@ -225,7 +225,8 @@ impl<R: Read> Input<R> {
         if let Some(decoder) = &mut self.transcoder {
             let room = decoder.max_utf8_buffer_length_without_replacement(raw.len());
             self.text.reserve(room.ok_or(Stop::Total)?);
-            let (result, read) = decoder.decode_to_string_without_replacement(raw, &mut self.text, self.ended);
+            let (result, read) =
+                decoder.decode_to_string_without_replacement(raw, &mut self.text, self.ended);
             self.raw_start += read;
             return match result {
                 DecoderResult::InputEmpty => {
@@ -275,7 +276,8 @@ impl<R: Read> Input<R> {
             (Some(marked), Some(hint)) if marked == hint => marked,
             (Some(_), Some(_)) | (None, Some(Charset::Utf16)) => return Err(Stop::Contradiction),
             (None, Some(hint)) => hint,
-            (None, None) => match declared_encoding(head) {
+            // Beyond the bound nothing is looked at: how much there is of it depends on who sent it how.
+            (None, None) => match declared_encoding(&head[..head.len().min(DECLARATION)]) {
                 None => Charset::Utf8,
                 Some(label) => match Charset::parse(label) {
                     None => return Err(Stop::Unsupported),
