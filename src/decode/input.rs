@@ -276,7 +276,8 @@ impl<R: Read> Input<R> {
             (Some(marked), Some(hint)) if marked == hint => marked,
             (Some(_), Some(_)) | (None, Some(Charset::Utf16)) => return Err(Stop::Contradiction),
             (None, Some(hint)) => hint,
-            (None, None) => match declared_encoding(head) {
+            // Beyond the bound nothing is looked at: how much there is of it depends on who sent it how.
+            (None, None) => match declared_encoding(&head[..head.len().min(DECLARATION)]) {
                 None => Charset::Utf8,
                 Some(label) => match Charset::parse(label) {
                     None => return Err(Stop::Unsupported),

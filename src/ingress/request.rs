@@ -227,13 +227,16 @@ impl Collector {
         if let Some(record) = &mut self.current {
             if record.take(&token) {
                 let record = self.current.take().expect("it was just there");
-                if record.kind == self.autorisatie {
-                    self.header = Some(record);
-                    return Ok(());
-                }
-                // Whoever reads the first of two and whoever reads the last must not come to different schools or pupils.
+                // Whoever reads the first of two and whoever reads the last must not come to different suppliers, schools
+                // or pupils.
                 if repeats(self.catalogue.tree(), record.items()) {
                     return Err(RequestError::Form("a part that stands twice"));
+                }
+                if record.kind == self.autorisatie {
+                    if self.header.replace(record).is_some() {
+                        return Err(RequestError::Form("a second autorisatie"));
+                    }
+                    return Ok(());
                 }
                 if record.kind == self.verzoek {
                     self.body = Some(record);

@@ -5,6 +5,7 @@ use std::{convert::Infallible, io::Read, path::Path};
 use sluis::{
     decode::{Charset, DecodeError, Error as DecodeFailure, Kind, Limits, decode},
     disclosure::{Row, RowOutcome, Subject},
+    ingress::RequestError,
     keys::{IdentitySource, RootKey},
     minimise::{Chunk, Error, Event, Minimiser, Nobody, Outlet, Refusal, School, Scope, Summary},
     policy::{Rulings, agreement},
@@ -208,6 +209,34 @@ fn any_chunking_gives_the_same_bytes() {
     for size in (1..70).chain([255, 256, 257, 4096]) {
         assert_eq!(bench.minimise(Dribble(document.as_bytes(), size), None).unwrap().0, whole, "{size}");
         assert_eq!(bench.minimise(Dribble(&utf16, size), None).unwrap().0, whole, "UTF-16 by {size}");
+    }
+}
+
+/// A read that ended inside a character of UTF-8 was waited on for ever, without another being made.
+#[test]
+fn a_character_may_come_in_two_reads() {
+    let document = include_str!("../documents/tolerant.in.xml").replace("Jip", "Zoë’s 🦉");
+    let bench = Bench::new(SMALL);
+    let whole = bench.text(&document);
+    assert!(whole.contains("Zoë’s 🦉"));
+    for size in (1..70).chain([255, 256, 257, 4096]) {
+        assert_eq!(bench.minimise(Dribble(document.as_bytes(), size), None).unwrap().0, whole, "{size}");
+    }
+}
+
+/// A declaration longer than is looked at to tell the encoding by: once it was found in whole, and once it was not.
+#[test]
+fn an_encoding_declared_too_late_is_refused_however_it_comes() {
+    let document = format!(
+        "<?xml version=\"1.0\"{}encoding=\"ISO-8859-1\"?>{}",
+        " ".repeat(300),
+        feed("<leerlingen><leerling key=\"1\"><roepnaam>Jip</roepnaam></leerling></leerlingen>")
+    );
+    let bench = Bench::new(SMALL);
+    for size in [1, 100, 256, 257, 4096] {
+        let failure = bench.minimise(Dribble(document.as_bytes(), size), None).unwrap_err();
+        let refused = matches!(failure, Failure::Decode(DecodeError { kind: Kind::Encoding, .. }));
+        assert!(refused, "{size}: {failure:?}");
     }
 }
 
@@ -772,4 +801,31 @@ fn a_group_whose_key_is_too_long_is_left_out_and_noticed() {
     assert!(!out.contains("<groep"), "{out}");
     assert_eq!(summary.events.of(Event::KeyMissing), 2);
     assert_eq!(summary.fields_released.iter().sum::<u64>(), 5, "year, BRIN, key, ECK iD, name");
+}
+
+/// Of two keys the first counted, and of two headers the last: a proxy before Sluis could have checked the other.
+#[test]
+fn a_request_presents_one_autorisatie() {
+    let part = |name: &str, value: &str| format!("<{name}>{value}</{name}>");
+    let rest = part("klantcode", "c") + &part("klantnaam", "n");
+    let header = |inside: &str| {
+        format!(
+            "<autorisatie xmlns=\"http://www.edustandaard.nl/leerresultaten/2/autorisatie\">{inside}</autorisatie>"
+        )
+    };
+    let read = |headers: &str| {
+        let request = format!(
+            "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Header>{headers}</s:Header><s:Body>\
+             <leerlinggegevens_verzoek xmlns=\"http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens\">\
+             <brincode>99DE</brincode></leerlinggegevens_verzoek></s:Body></s:Envelope>"
+        );
+        let read = sluis::ingress::read(request.as_bytes(), None, &Limits::default());
+        read.map(|request| request.presented.map(|presented| presented.sleutel.to_string()))
+    };
+    let one = header(&(part("autorisatiesleutel", "a") + &rest));
+    let other = header(&(part("autorisatiesleutel", "b") + &rest));
+    let both = header(&(part("autorisatiesleutel", "a") + &part("autorisatiesleutel", "b") + &rest));
+    assert_eq!(read(&one), Ok(Some("a".into())));
+    assert_eq!(read(&(one.clone() + &other)), Err(RequestError::Form("a second autorisatie")));
+    assert_eq!(read(&both), Err(RequestError::Form("a part that stands twice")));
 }
