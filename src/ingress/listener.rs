@@ -25,7 +25,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -76,6 +76,9 @@ pub(crate) const MAX_HEAD: usize = 64 * 1024;
 const SEND_BUFFER: u32 = 128 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
+
+/// How often it is said that none can be accepted.
+const SAID_EACH: Duration = Duration::from_secs(10);
 
 /// Binds a listener.
 ///
@@ -175,6 +178,7 @@ pub async fn serve<H: Handler>(
     let places = Arc::new(Semaphore::new(settings.connections));
     let seats = Arc::new(Seats::default());
     let connections = TaskTracker::new();
+    let mut said: Option<Instant> = None;
     loop {
         let place = tokio::select! {
             place = Arc::clone(&places).acquire_owned() => place.expect("the semaphore is never closed"),
@@ -187,8 +191,12 @@ pub async fn serve<H: Handler>(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, most likely: others have to end first.
-                tracing::warn!(kind = %error.kind(), "a connection could not be accepted");
+                // Out of file descriptors, most likely: others have to end first. Strangers can hold them, and are not
+                // given a line for each attempt.
+                if said.is_none_or(|last| last.elapsed() >= SAID_EACH) {
+                    tracing::warn!(kind = %error.kind(), "connections cannot be accepted");
+                    said = Some(Instant::now());
+                }
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_millis(100)) => continue,
                     () = shutdown.draining() => break,

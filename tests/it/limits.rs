@@ -709,7 +709,11 @@ fn the_review_app_reads_little_of_strangers_and_few_fields_of_anyone() {
     let school = app.someone("bea", Role::Beheerder, &[]);
     let text = "x".repeat(65 * 1024);
     assert_eq!(school.form("/overeenkomst", &[("tekst", &text)]).status, 400);
-    assert_eq!(school.form("/overeenkomst", &[("tekst", &text[..1024])]).status, 200, "no agreement, but read");
+    assert_eq!(
+        school.form("/overeenkomst", &[("tekst", &text[..1024])]).status,
+        200,
+        "no agreement, but read"
+    );
     app.stop();
 }
 
