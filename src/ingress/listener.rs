@@ -73,6 +73,9 @@ pub(super) const SEND_BUFFER: u32 = 128 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
+/// How often it is said that none can be accepted.
+const SAID_EACH: Duration = Duration::from_secs(10);
+
 /// Binds a listener.
 ///
 /// # Errors
@@ -208,6 +211,7 @@ pub async fn serve<H: Handler>(
             }
         });
     };
+    let mut said: Option<Instant> = None;
     loop {
         let place = tokio::select! {
             place = Arc::clone(&places).acquire_owned() => place.expect("the semaphore is never closed"),
@@ -220,8 +224,12 @@ pub async fn serve<H: Handler>(
         match accepted {
             Ok((stream, _)) => open(stream, place),
             Err(error) => {
-                // Out of file descriptors, most likely: others have to end first.
-                tracing::warn!(kind = %error.kind(), "a connection could not be accepted");
+                // Out of file descriptors, most likely: others have to end first. Strangers can hold them, and are not
+                // given a line for each attempt.
+                if said.is_none_or(|last| last.elapsed() >= SAID_EACH) {
+                    tracing::warn!(kind = %error.kind(), "connections cannot be accepted");
+                    said = Some(Instant::now());
+                }
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_millis(100)) => continue,
                     () = shutdown.draining() => break,

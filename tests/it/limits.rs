@@ -500,6 +500,34 @@ fn a_head_and_a_chain_of_certificates_have_a_size() {
 }
 
 #[test]
+fn what_stands_between_and_after_chunks_has_a_size() {
+    let home = Home::new();
+    let las = FakeLas::answering(feed(PUPILS));
+    let served = serve(&home, &las, "");
+    let good = request(&home, "leerlinggegevens_verzoek", ASK);
+    let size = format!("{:x}", good.len());
+    let long = "x".repeat(20_000);
+    for (what, body, taken) in [
+        ("nothing", format!("{size}\r\n{good}\r\n0\r\n\r\n"), true),
+        ("an extension", format!("{size};a={long}\r\n{good}\r\n0\r\n\r\n"), false),
+        ("a trailer", format!("{size}\r\n{good}\r\n0\r\nX: {long}\r\n\r\n"), false),
+    ] {
+        let before = las.requests.lock().unwrap().len();
+        let mut stream = connect(&home, &served, Some("noordzee"));
+        write!(
+            stream,
+            "POST /uwlr HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nTransfer-Encoding: chunked\r\n\
+             Connection: close\r\n\r\n{body}"
+        )
+        .unwrap();
+        let answer = read_all(&mut stream);
+        assert_eq!(&answer[9..12], if taken { "200" } else { "400" }, "{what}: {answer}");
+        assert_eq!(las.requests.lock().unwrap().len() - before, usize::from(taken), "{what}");
+    }
+    served.stop();
+}
+
+#[test]
 fn strangers_leave_no_lines() {
     let home = Home::new();
     let served = serve(&home, &FakeLas::answering(feed(PUPILS)), "");
@@ -675,6 +703,17 @@ fn the_review_app_reads_little_of_strangers_and_few_fields_of_anyone() {
     let got = client.ask("POST", "/leerling", &[kind], many.as_bytes());
     assert!(got.status == 413 && got.text().contains("\"too-many-fields\""), "{}", got.text());
     assert_eq!(client.get(&format!("/verstrekkingen?{}", "a&".repeat(5000))).status, 413);
+    // A form that never comes whole is not waited for.
+    let got = stranger.ask("PUT", "/inloggen", &[kind, ("Content-Length", "100")], b"");
+    assert!(got.status == 408 && got.text().contains("\"body-too-slow\""), "{}", got.text());
+    let school = app.someone("bea", Role::Beheerder, &[]);
+    let text = "x".repeat(65 * 1024);
+    assert_eq!(school.form("/overeenkomst", &[("tekst", &text)]).status, 400);
+    assert_eq!(
+        school.form("/overeenkomst", &[("tekst", &text[..1024])]).status,
+        200,
+        "no agreement, but read"
+    );
     app.stop();
 }
 
