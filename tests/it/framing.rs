@@ -332,10 +332,11 @@ fn what_a_pupil_administration_is_asked_is_built_anew() {
     served.stop();
 }
 
+/// What was asked, with the number of the connection it came over.
+type Heard = Arc<Mutex<Vec<(usize, String)>>>;
+
 /// A pupil administration that keeps its connections: `answer` is told which one it is, and writes to it.
-fn keeps(
-    answer: impl Fn(usize, &str, &mut TcpStream) + Send + Sync + 'static,
-) -> (FakeLas, Arc<Mutex<Vec<(usize, String)>>>) {
+fn keeps(answer: impl Fn(usize, &str, &mut TcpStream) + Send + Sync + 'static) -> (FakeLas, Heard) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let (kept, connections) = (Arc::clone(&heard), Mutex::new(0));
     let las = FakeLas::at_once(move |request, stream| {
