@@ -16,6 +16,7 @@ mod webhook;
 
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -36,6 +37,7 @@ use crate::{
     bridge::Body,
     clock::Clock,
     config::{Config, Las, Recipient, School},
+    delivery::Preparations,
     disclosure::Log,
     ingress::{Operation, listener::Handler},
     las::LasClient,
@@ -76,12 +78,13 @@ impl Route {
 pub struct State {
     config: Config,
     clients: Mutex<HashMap<(String, String), Arc<LasClient>>>,
+    preparations: Arc<Preparations>,
 }
 
 impl State {
     /// Takes a configuration into force.
     pub fn new(config: Config) -> Self {
-        Self { config, clients: Mutex::default() }
+        Self { config, clients: Mutex::default(), preparations: Arc::default() }
     }
 
     /// The configuration.
@@ -168,11 +171,10 @@ impl Gateway {
     /// One exchange.
     async fn exchange(
         &self,
-        peer: Option<Arc<[u8]>>,
         request: Request<Incoming>,
         account: &Arc<Account>,
     ) -> Result<Response<Body>, Stop> {
-        let permitted = self.permit(peer, request, account).await?;
+        let permitted = self.permit(request, account).await?;
         match permitted.request.operation {
             Operation::BrengLeerresultaten => self.bring(permitted, account).await,
             Operation::HaalLeerkrachten
@@ -184,7 +186,7 @@ impl Gateway {
 }
 
 impl Handler for Gateway {
-    async fn handle(&self, peer: Option<Arc<[u8]>>, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, _: Option<Arc<[u8]>>, request: Request<Incoming>) -> Response<Body> {
         let transaction = transaction_id(request.headers(), self.clock.as_ref());
         let books = Arc::clone(&self.books);
         // Nothing about notices is kept on the way, and neither is that there are none.
@@ -194,8 +196,8 @@ impl Handler for Gateway {
                 let account = Account::open(books, transaction, Some(place));
                 let answered = async {
                     match route {
-                        Route::Notices(asked) => self.notices(peer, request, asked, &account).await,
-                        Route::Uwlr => self.exchange(peer, request, &account).await,
+                        Route::Notices(asked) => self.notices(request, asked, &account).await,
+                        Route::Uwlr => self.exchange(request, &account).await,
                     }
                 };
                 let answered = answered.instrument(account.span.clone()).await;
@@ -291,6 +293,26 @@ fn is_plausible(id: &Uuid, clock: &dyn Clock) -> bool {
     id.get_version_num() == 7
         && made_ms.is_some_and(|made_ms| made_ms.abs_diff(clock.now_ms()) <= DAY_MS)
         && !holds_elfproef_number(&id.to_string())
+}
+
+/// Up to so many bytes are read at once, where they came in; to hand them to another thread takes longer than that.
+const AT_ONCE: usize = 16 * 1024;
+
+/// Does work on so many bytes for an exchange, on another thread when there are many: the network cannot wait for that.
+async fn aside<T: Send + 'static>(
+    account: &Arc<Account>,
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Stop> {
+    if bytes <= AT_ONCE {
+        return catch_unwind(AssertUnwindSafe(work)).map_err(|_| fault::internal());
+    }
+    let held = Arc::clone(account);
+    let done = tokio::task::spawn_blocking(move || {
+        let _held = held;
+        work()
+    });
+    done.await.map_err(|_| fault::internal())
 }
 
 fn xml(status: StatusCode, body: Body) -> Response<Body> {

@@ -31,13 +31,15 @@ use super::stall::Stall;
 use crate::{
     bridge::Body,
     metrics::{ConnectionRefusal, Metrics},
+    party::PeerCertificate,
     problem_details,
     shutdown::Shutdown,
 };
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one. `peer` is the client's certificate in DER, checked by the handshake; none on a port without TLS.
+    /// Answers one. `peer` is the client's certificate in DER, checked by the handshake; none on a port without TLS. What it
+    /// says, read once for the connection, is among the extensions of the request, as an `Arc<PeerCertificate>`.
     fn handle(
         &self,
         peer: Option<Arc<[u8]>>,
@@ -228,9 +230,10 @@ async fn requests<H, S>(
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let broken = CancellationToken::new();
-    let service = service_fn(|request: Request<Incoming>| {
+    let known = peer.as_deref().and_then(PeerCertificate::from_der).map(Arc::new);
+    let service = service_fn(|mut request: Request<Incoming>| {
         let (handler, peer, metrics) = (Arc::clone(&handler), peer.clone(), Arc::clone(metrics));
-        let broken = broken.clone();
+        let (broken, known) = (broken.clone(), known.clone());
         async move {
             if head_bytes(request.headers()) > MAX_HEAD {
                 metrics.connection_refused(ConnectionRefusal::Framing);
@@ -245,6 +248,9 @@ async fn requests<H, S>(
                     StatusCode::BAD_REQUEST,
                     "ambiguous-request",
                 ));
+            }
+            if let Some(known) = known {
+                request.extensions_mut().insert(known);
             }
             let chunked = request.headers().contains_key(TRANSFER_ENCODING);
             let mut response = handler.handle(peer, request).await;
