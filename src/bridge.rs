@@ -18,7 +18,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -50,6 +50,34 @@ pub struct Patience {
     pub bytes_per_second: u64,
     /// When the whole must have ended.
     pub until: Instant,
+}
+
+/// Whether a peer keeps up: over each stretch of waiting for it as long as `idle`, enough has to pass.
+pub(crate) struct Pace {
+    idle: Duration,
+    bytes_per_second: u64,
+    waited: Duration,
+    passed: u64,
+}
+
+impl Pace {
+    pub(crate) fn new(idle: Duration, bytes_per_second: u64) -> Self {
+        Self { idle, bytes_per_second, waited: Duration::ZERO, passed: 0 }
+    }
+
+    /// So many bytes passed after it was waited for so long. False when that is too slow.
+    pub(crate) fn keeps_up(&mut self, waited: Duration, bytes: u64) -> bool {
+        self.waited += waited;
+        self.passed += bytes;
+        if self.waited < self.idle || bytes == 0 {
+            return true;
+        }
+        let milliseconds = u64::try_from(self.waited.as_millis()).unwrap_or(u64::MAX);
+        let least = self.bytes_per_second.saturating_mul(milliseconds) / 1000;
+        let enough = self.passed >= least;
+        (self.waited, self.passed) = (Duration::ZERO, 0);
+        enough
+    }
 }
 
 /// Reads a body that arrives over the network, from a thread that may wait.
@@ -113,7 +141,7 @@ async fn pump<B: HttpBody<Data = Bytes> + Unpin>(
 ) {
     let Patience { idle, bytes_per_second, until } = patience;
     let mut left = total;
-    let (mut waited, mut came) = (Duration::ZERO, 0);
+    let mut pace = Pace::new(idle, bytes_per_second);
     loop {
         let began = Instant::now();
         let next = tokio::select! {
@@ -138,14 +166,8 @@ async fn pump<B: HttpBody<Data = Bytes> + Unpin>(
         };
         let bytes = item.as_ref().map_or(0, |data| data.len() as u64);
         left -= bytes;
-        came += bytes;
-        waited += began.elapsed();
-        if waited >= idle && bytes > 0 {
-            let milliseconds = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-            if came < bytes_per_second.saturating_mul(milliseconds) / 1000 {
-                item = Err(io::ErrorKind::TimedOut);
-            }
-            (waited, came) = (Duration::ZERO, 0);
+        if !pace.keeps_up(began.elapsed(), bytes) {
+            item = Err(io::ErrorKind::TimedOut);
         }
         let last = item.as_ref().map_or(true, Bytes::is_empty);
         if sender.send(item).await.is_err() || last {
@@ -435,28 +457,72 @@ pub enum BodyError {
     TooSlow,
 }
 
-/// Reads a whole body of at most `max` bytes, within a time.
+/// A request's body, read as far as it is wanted.
+pub struct RequestBody {
+    body: Incoming,
+    patience: Patience,
+    pace: Pace,
+    read: Vec<u8>,
+    ended: bool,
+}
+
+impl RequestBody {
+    /// Nothing of it has been read yet.
+    pub fn new(body: Incoming, patience: Patience) -> Self {
+        let pace = Pace::new(patience.idle, patience.bytes_per_second);
+        Self { body, patience, pace, read: Vec::new(), ended: false }
+    }
+
+    /// Reads on to the end, or until more than `most` bytes are there. True when it ended.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError::Broken`] and [`BodyError::TooSlow`].
+    pub async fn read(&mut self, most: usize) -> Result<bool, BodyError> {
+        while !self.ended && self.read.len() <= most {
+            let began = Instant::now();
+            let next = timeout_at(self.patience.until.min(began + self.patience.idle), self.body.frame());
+            let Some(frame) = next.await.map_err(|_| BodyError::TooSlow)? else {
+                self.ended = true;
+                break;
+            };
+            // Trailers say nothing that Sluis needs.
+            let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+            if !self.pace.keeps_up(began.elapsed(), data.len() as u64) {
+                return Err(BodyError::TooSlow);
+            }
+            self.read.extend_from_slice(&data);
+        }
+        Ok(self.read.len() <= most)
+    }
+
+    /// The least that it is going to be, as its head says.
+    pub fn at_least(&self) -> u64 {
+        self.body.size_hint().lower().saturating_add(self.read.len() as u64)
+    }
+
+    /// What was read so far.
+    pub fn so_far(&self) -> &[u8] {
+        &self.read
+    }
+
+    /// The same, to go on with.
+    pub fn into_bytes(self) -> Bytes {
+        self.read.into()
+    }
+}
+
+/// Reads a whole body of at most `most` bytes.
 ///
 /// # Errors
 ///
 /// [`BodyError`].
-pub async fn read_body(mut body: Incoming, max: usize, within: Duration) -> Result<Bytes, BodyError> {
-    if body.size_hint().lower() > max as u64 {
+pub async fn read_body(body: Incoming, most: usize, patience: Patience) -> Result<Bytes, BodyError> {
+    let mut body = RequestBody::new(body, patience);
+    if body.at_least() > most as u64 || !body.read(most).await? {
         return Err(BodyError::TooLarge);
     }
-    let collect = async {
-        let mut all = Vec::new();
-        while let Some(frame) = body.frame().await {
-            if let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() {
-                if all.len() + data.len() > max {
-                    return Err(BodyError::TooLarge);
-                }
-                all.extend_from_slice(&data);
-            }
-        }
-        Ok(Bytes::from(all))
-    };
-    timeout(within, collect).await.map_err(|_| BodyError::TooSlow)?
+    Ok(body.into_bytes())
 }
 
 #[cfg(test)]

@@ -22,11 +22,13 @@ use crate::{
     clock::Clock,
     decode,
     disclosure::{self, Retention},
+    expiry::Ending,
     keys::{IdentitySource, KeyRing, NO_SCHOOL, Purpose},
     party::{CertificateMatch, PeerCertificate},
     plausibility::Thresholds,
     policy::agreement::{After, Agreements},
     problem::Problem,
+    tls,
 };
 
 /// Everything an operator decided, checked.
@@ -66,6 +68,8 @@ pub struct Config {
     pub schools: Vec<Arc<School>>,
     /// Recipients.
     pub recipients: Vec<Arc<Recipient>>,
+    /// Files among all these that end by themselves.
+    pub endings: Vec<Ending>,
 }
 
 /// How long what stands is kept, and what the school keeps itself.
@@ -114,7 +118,7 @@ pub struct Gateway {
     /// Address and port.
     pub listen: SocketAddr,
     /// TLS, with client certificates demanded.
-    pub tls: Arc<rustls::ServerConfig>,
+    pub tls: Arc<tls::Server>,
 }
 
 /// The review app.
@@ -123,7 +127,7 @@ pub struct Review {
     /// Address and port.
     pub listen: SocketAddr,
     /// TLS: its own certificate, or that of the gateway. Nobody is asked for one.
-    pub tls: Arc<rustls::ServerConfig>,
+    pub tls: Arc<tls::Server>,
     /// The file of accounts, which need not be there.
     pub accounts: PathBuf,
     /// How long a session may be idle: 30 min.
@@ -290,6 +294,8 @@ pub struct Limits {
     pub total_bytes: u64,
     /// Bytes of a request, results included: 16 MiB.
     pub request_bytes: usize,
+    /// Bytes of a request for data: 256 KiB.
+    pub data_request_bytes: usize,
     /// Records in a document: 2,000,000.
     pub records: u64,
     /// Bytes of a record: 1 MiB.
@@ -298,10 +304,20 @@ pub struct Limits {
     pub held_bytes: usize,
     /// Exchanges at once: 256.
     pub exchanges: usize,
+    /// Requests that wait for one of these to end: 128.
+    pub queue: usize,
+    /// Of these, with one client certificate: 32, and never more than half of them.
+    pub queue_per_certificate: usize,
+    /// The longest they wait: 5 s.
+    pub queued: Duration,
     /// Connections at once: 1,024.
     pub connections: usize,
     /// Of these, with one client certificate: 64.
     pub connections_per_certificate: usize,
+    /// Requests a second with one client certificate, on however many connections: 500.
+    pub requests_per_second: u64,
+    /// Of these, at once after a pause: 5,000.
+    pub requests_burst: u64,
     /// For a whole exchange: 30 min.
     pub exchange: Duration,
     /// To connect to a pupil administration: 5 s.
@@ -316,10 +332,18 @@ pub struct Limits {
     pub header_read: Duration,
     /// For the body of a request: 30 s.
     pub request_read: Duration,
+    /// Between two parts of it: 5 s.
+    pub request_idle: Duration,
+    /// Bytes a second of it at least, over each `request_idle`: 1,024.
+    pub request_bytes_per_second: u64,
     /// Without a receiver taking anything: 30 s.
     pub send_idle: Duration,
+    /// Bytes a second a receiver takes at least while it is waited for, over each `send_idle`: 1,024.
+    pub send_bytes_per_second: u64,
     /// For exchanges under way when Sluis stops: 30 s.
     pub drain: Duration,
+    /// Before that, with connections still accepted while `/ready` says no: 0.
+    pub drain_delay: Duration,
 }
 
 impl Limits {
@@ -445,6 +469,7 @@ mod tests {
                 school("77XY", None, None),
             ],
             recipients: Vec::new(),
+            endings: Vec::new(),
         };
         for (brin, dependance, key, expected) in [
             (Some("99DE"), "03", None, Some("99DE")),

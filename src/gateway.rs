@@ -8,6 +8,7 @@
 mod account;
 mod ask;
 mod bring;
+mod door;
 mod fault;
 mod notices;
 mod permit;
@@ -22,13 +23,14 @@ use std::{
 
 use account::{Account, Books};
 use arc_swap::ArcSwap;
+use door::{Places, Rates};
 use fault::Stop;
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::Incoming,
-    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue},
+    body::{Body as _, Incoming},
+    header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -39,10 +41,12 @@ use crate::{
     config::{Config, Las, Recipient, School},
     delivery::Preparations,
     disclosure::Log,
-    ingress::{Operation, listener::Handler},
+    expiry::Seen,
+    ingress::{Operation, Presence, listener::Handler},
     las::LasClient,
-    metrics::Metrics,
+    metrics::{Metrics, NotAdmitted},
     operations::Readiness,
+    party::PeerCertificate,
     problem_details,
     pseudonym::holds_elfproef_number,
     shutdown::Shutdown,
@@ -111,7 +115,10 @@ pub struct Gateway {
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
-    places: Arc<Semaphore>,
+    rates: Rates,
+    places: Places,
+    /// The certificates that recipients came with.
+    seen: Seen,
     /// Work that goes on when whoever asked for it has gone.
     tasks: TaskTracker,
 }
@@ -126,11 +133,13 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         shutdown: Shutdown,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(config.limits.exchanges));
+        let places = Places::new(config.limits.exchanges);
         metrics.reload_success.set(1);
+        metrics.endings(&config.endings);
         let state = ArcSwap::from_pointee(State::new(config));
         let books = Arc::new(Books::new(log, metrics));
-        Self { state, books, ledger, clock, shutdown, places, tasks: TaskTracker::new() }
+        let (rates, seen, tasks) = (Rates::default(), Seen::default(), TaskTracker::new());
+        Self { state, books, ledger, clock, shutdown, rates, places, seen, tasks }
     }
 
     /// The configuration in force.
@@ -140,15 +149,32 @@ impl Gateway {
 
     /// Takes another configuration into force. Exchanges under way keep theirs.
     pub fn reload(&self, config: Config) {
+        let metrics = &self.books.metrics;
+        metrics.endings(&config.endings);
+        let gone = self.seen.forget(|id| config.recipient(id).is_some());
+        gone.iter().for_each(|id| metrics.recipient_gone(id));
         self.state.store(Arc::new(State::new(config)));
         // It may name webhooks that were not there before.
         self.ledger.look_again();
-        self.books.metrics.reload_success.set(1);
+        metrics.reload_success.set(1);
     }
 
     /// Says that a reload failed; what was in force stays so.
     pub fn reload_failed(&self) {
         self.books.metrics.reload_success.set(0);
+    }
+
+    /// Says in the log what ends soon of the configuration, and of what recipients came with.
+    pub fn warn_of_endings(&self) {
+        let clock = self.clock.as_ref();
+        self.state.load().config().endings.iter().for_each(|ending| ending.warn(clock));
+        self.seen.warn(clock);
+    }
+
+    /// A recipient is known by its certificate.
+    fn known(&self, recipient: &Recipient, peer: &PeerCertificate) {
+        let until = self.seen.note(&recipient.id, peer, self.clock.as_ref());
+        self.books.metrics.recipient_ends(&recipient.id, until);
     }
 
     /// Returns once no exchange has work left, also none whose supplier has gone.
@@ -157,15 +183,87 @@ impl Gateway {
         self.tasks.wait().await;
     }
 
-    /// A place among the exchanges at once.
-    fn admit(&self, request: &Request<Incoming>) -> Result<(OwnedSemaphorePermit, Route), Stop> {
-        let route = Route::of(request.method(), request.uri().path())?;
-        if self.shutdown.is_draining() {
-            return Err(Stop::Problem(StatusCode::SERVICE_UNAVAILABLE, "stopping"));
+    /// Says when to come again to a client that asks more than its certificate may. Nothing else is done for it: it has
+    /// no place, no account, and no line of its own in what the process says.
+    fn asks_too_much(&self, peer: &[u8]) -> Option<Response<Body>> {
+        let (state, now) = (self.state.load(), Instant::now());
+        let wait = self.rates.take(peer, &state.config().limits, now).err()?;
+        self.books.metrics.not_admitted(NotAdmitted::TooManyRequests);
+        if let Some(refused) = self.rates.to_be_said(now) {
+            let known = PeerCertificate::from_der(peer);
+            let known = known.as_ref().and_then(|peer| state.config().recipient_of(peer));
+            let recipient = known.map(|recipient| recipient.id.as_str());
+            tracing::warn!(recipient, refused, "too many requests a second with one certificate");
         }
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| Stop::Problem(StatusCode::SERVICE_UNAVAILABLE, "busy"))?;
-        Ok((place, route))
+        Some(problem_details::retry_after(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", wait))
+    }
+
+    /// A place among the exchanges at once.
+    async fn admit(
+        &self,
+        peer: &[u8],
+        request: &mut Request<Incoming>,
+    ) -> Result<(OwnedSemaphorePermit, Route), Stop> {
+        let route = Route::of(request.method(), request.uri().path())?;
+        let metrics = &self.books.metrics;
+        let presence = request.extensions_mut().remove::<Presence>();
+        let gone = async {
+            match &presence {
+                Some(presence) => presence.gone().await,
+                None => std::future::pending().await,
+            }
+        };
+        let state = self.state.load_full();
+        let place = self.places.take(peer, &state.config().limits, gone, &self.shutdown, metrics).await;
+        place.map(|place| (place, route)).map_err(|reason| {
+            metrics.not_admitted(reason);
+            let code = if reason == NotAdmitted::Stopping { "stopping" } else { "busy" };
+            Stop::Problem(StatusCode::SERVICE_UNAVAILABLE, code)
+        })
+    }
+
+    /// What becomes of a request that has a place.
+    async fn admitted(
+        &self,
+        request: Request<Incoming>,
+        transaction: Uuid,
+        place: OwnedSemaphorePermit,
+        route: Route,
+    ) -> Response<Body> {
+        let account = Account::open(Arc::clone(&self.books), transaction, Some(place));
+        let answered = async {
+            match route {
+                Route::Notices(asked) => self.notices(request, asked, &account).await,
+                Route::Uwlr => self.exchange(request, &account).await,
+            }
+        };
+        match answered.instrument(account.span.clone()).await {
+            Ok(response) => {
+                account.answered(response.status());
+                response
+            }
+            Err(stop) => self.stopped(&account, &stop),
+        }
+    }
+
+    /// The answer to a request that was ended.
+    fn stopped(&self, account: &Account, stop: &Stop) -> Response<Body> {
+        account.stopped(stop);
+        let response = match *stop {
+            Stop::Fault(fault) => {
+                self.books.metrics.refused(fault.code);
+                xml(StatusCode::INTERNAL_SERVER_ERROR, Body::full(fault::message(fault)))
+            }
+            Stop::Problem(status, code) => match status {
+                StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+                    problem_details::closing(status, code)
+                }
+                StatusCode::SERVICE_UNAVAILABLE => problem_details::retry(status, code),
+                _ => problem_details::response(status, code),
+            },
+        };
+        account.answered(response.status());
+        response
     }
 
     /// One exchange.
@@ -186,42 +284,23 @@ impl Gateway {
 }
 
 impl Handler for Gateway {
-    async fn handle(&self, _: Option<Arc<[u8]>>, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, peer: Option<Arc<[u8]>>, mut request: Request<Incoming>) -> Response<Body> {
         let transaction = transaction_id(request.headers(), self.clock.as_ref());
-        let books = Arc::clone(&self.books);
         // Nothing about notices is kept on the way, and neither is that there are none.
         let private = request.uri().path().starts_with("/notices");
-        let (account, answered) = match self.admit(&request) {
-            Ok((place, route)) => {
-                let account = Account::open(books, transaction, Some(place));
-                let answered = async {
-                    match route {
-                        Route::Notices(asked) => self.notices(request, asked, &account).await,
-                        Route::Uwlr => self.exchange(request, &account).await,
-                    }
-                };
-                let answered = answered.instrument(account.span.clone()).await;
-                (account, answered)
-            }
-            Err(stop) => (Account::open(books, transaction, None), Err(stop)),
-        };
-        let mut response = answered.unwrap_or_else(|stop| {
-            account.stopped(&stop);
-            match stop {
-                Stop::Fault(fault) => {
-                    self.books.metrics.refused(fault.code);
-                    xml(StatusCode::INTERNAL_SERVER_ERROR, Body::full(fault::message(fault)))
+        let has_body = !request.body().is_end_stream();
+        // Without a certificate there is no connection here; what comes without one all the same shares what it gets.
+        let certificate = peer.unwrap_or_default();
+        let mut response = match self.asks_too_much(&certificate) {
+            Some(response) => closed_if(has_body, response),
+            None => match self.admit(&certificate, &mut request).await {
+                Ok((place, route)) => self.admitted(request, transaction, place, route).await,
+                Err(stop) => {
+                    let account = Account::open(Arc::clone(&self.books), transaction, None);
+                    closed_if(has_body, self.stopped(&account, &stop))
                 }
-                Stop::Problem(status, code) => match status {
-                    StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
-                        problem_details::closing(status, code)
-                    }
-                    StatusCode::SERVICE_UNAVAILABLE => problem_details::retry(status, code),
-                    _ => problem_details::response(status, code),
-                },
-            }
-        });
-        account.answered(response.status());
+            },
+        };
         if private {
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
@@ -230,6 +309,14 @@ impl Handler for Gateway {
         }
         response
     }
+}
+
+/// Has a connection closed after an answer to a request of which the body was not read: it stands where the next would.
+fn closed_if(has_body: bool, mut response: Response<Body>) -> Response<Body> {
+    if has_body {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 impl Readiness for Gateway {
@@ -247,7 +334,7 @@ impl Readiness for Gateway {
             // A configuration with an agreement that is not in order is never taken into force; the one before it
             // goes on to serve. `sluis_config_last_reload_success` tells of the other.
             ("agreements", true),
-            ("serving", !self.shutdown.is_draining()),
+            ("serving", !self.shutdown.is_leaving()),
         ]
     }
 

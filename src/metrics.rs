@@ -5,6 +5,7 @@ use prometheus::{
 };
 
 use crate::{
+    expiry::Ending,
     fault::FaultCode,
     ingress::Operation,
     las::LasError,
@@ -59,20 +60,69 @@ impl Matter {
 pub enum ConnectionRefusal {
     /// More connections with one client certificate than `limits.connections_per_certificate`.
     Certificate,
-    /// A request whose end is ambiguous, or whose head is too large.
+    /// A request with a compressed body.
+    Compressed,
+    /// A request whose end is ambiguous, or whose head is too large or none.
     Framing,
-    /// No TLS, no client certificate, an unknown or an expired one.
+    /// No TLS, no client certificate, an unknown or an expired one, or none of it in time.
     Handshake,
+    /// The head of a request was not there in time. So end connections that are kept open and not used, too.
+    Late,
+    /// A client certificate that was accepted and no longer is: expired, revoked, or of an authority that was dropped.
+    Withdrawn,
 }
 
 impl ConnectionRefusal {
-    const ALL: [Self; 3] = [Self::Certificate, Self::Framing, Self::Handshake];
+    const ALL: [Self; 6] =
+        [Self::Certificate, Self::Compressed, Self::Framing, Self::Handshake, Self::Late, Self::Withdrawn];
 
     fn label(self) -> &'static str {
         match self {
             Self::Certificate => "certificate",
+            Self::Compressed => "compressed",
             Self::Framing => "framing",
             Self::Handshake => "handshake",
+            Self::Late => "late",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// Why a request came no further than the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// It waited as long as it may.
+    Busy,
+    /// As many with its certificate wait as may.
+    CertificateQueueFull,
+    /// Its client hung up while it waited.
+    Gone,
+    /// As many wait as may.
+    QueueFull,
+    /// Sluis takes no new work.
+    Stopping,
+    /// More requests with its certificate than `limits.requests_per_second_per_certificate`.
+    TooManyRequests,
+}
+
+impl NotAdmitted {
+    const ALL: [Self; 6] = [
+        Self::Busy,
+        Self::CertificateQueueFull,
+        Self::Gone,
+        Self::QueueFull,
+        Self::Stopping,
+        Self::TooManyRequests,
+    ];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::CertificateQueueFull => "certificate_queue_full",
+            Self::Gone => "gone",
+            Self::QueueFull => "queue_full",
+            Self::Stopping => "stopping",
+            Self::TooManyRequests => "too_many_requests",
         }
     }
 }
@@ -86,11 +136,18 @@ pub struct Metrics {
     las_errors: IntCounterVec,
     webhooks: IntCounterVec,
     connection_refusals: IntCounterVec,
+    not_admitted: IntCounterVec,
+    /// Requests that wait for an exchange to end.
+    pub queued: IntGauge,
+    /// Seconds a request waited for that, whatever came of it.
+    pub queued_seconds: Histogram,
     /// Requests about a school that is not in the configuration.
     pub school_unknown: IntCounter,
     /// Parts that a feed never held before.
     pub drift: IntCounter,
     agreements_ending: IntGaugeVec,
+    expiry: IntGaugeVec,
+    recipient_expiry: IntGaugeVec,
     /// Connections open.
     pub connections: IntGauge,
     /// Bytes of answers and results handed over.
@@ -137,13 +194,26 @@ impl Metrics {
         let help = "Agreements in force that end within so many days, with none to follow";
         let agreements_ending = IntGaugeVec::new(Opts::new("sluis_agreements_ending", help), &["days"])?;
         registry.register(Box::new(agreements_ending.clone()))?;
+        let help = "When the first file of a kind ends by itself, in seconds since 1970: certificates, and revocation \
+                    lists of which the next is due";
+        let expiry = IntGaugeVec::new(Opts::new("sluis_expiry_timestamp_seconds", help), &["which"])?;
+        registry.register(Box::new(expiry.clone()))?;
+        let help = "When the first certificate ends that a recipient came with in the last day, in seconds since 1970";
+        let name = "sluis_recipient_certificate_expiry_timestamp_seconds";
+        let recipient_expiry = IntGaugeVec::new(Opts::new(name, help), &["recipient"])?;
+        registry.register(Box::new(recipient_expiry.clone()))?;
         let drift = IntCounter::new("sluis_drift_total", "Parts that a feed never held before")?;
         registry.register(Box::new(drift.clone()))?;
-        let buckets = prometheus::exponential_buckets(0.001, 2.5, 12)?;
-        let options =
-            HistogramOpts::new("sluis_exchange_seconds", "From request to outcome, successful or not");
-        let exchange_seconds = Histogram::with_opts(options.buckets(buckets))?;
-        registry.register(Box::new(exchange_seconds.clone()))?;
+        let seconds = |name: &str, help: &str| {
+            let buckets = prometheus::exponential_buckets(0.001, 2.5, 12)?;
+            let seconds = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
+            registry.register(Box::new(seconds.clone()))?;
+            Ok::<_, prometheus::Error>(seconds)
+        };
+        let exchange_seconds =
+            seconds("sluis_exchange_seconds", "From request to outcome, successful or not")?;
+        let queued_seconds =
+            seconds("sluis_queue_seconds", "How long requests waited for a place, whatever came of it")?;
         let build = IntGaugeVec::new(
             Opts::new("sluis_build_info", "Always 1; the version is in the label"),
             &["version"],
@@ -182,10 +252,19 @@ impl Metrics {
                 "Connections that came to nothing, by reason",
                 &["reason"],
             )?,
+            not_admitted: counters(
+                "sluis_not_admitted_total",
+                "Requests that came no further than the door, by reason",
+                &["reason"],
+            )?,
+            queued: gauge("sluis_queue", "Requests that wait for an exchange to end")?,
+            queued_seconds,
             connections: gauge("sluis_connections", "Connections open")?,
             bytes_out,
             drift,
             agreements_ending,
+            expiry,
+            recipient_expiry,
             school_unknown,
             exchange_seconds,
             reload_success: gauge(
@@ -228,6 +307,9 @@ impl Metrics {
         for refusal in ConnectionRefusal::ALL {
             self.connection_refusals.with_label_values(&[refusal.label()]);
         }
+        for reason in NotAdmitted::ALL {
+            self.not_admitted.with_label_values(&[reason.label()]);
+        }
     }
 
     /// An exchange ended.
@@ -257,6 +339,26 @@ impl Metrics {
         self.agreements_ending.with_label_values(&[days.to_string()]).set(count);
     }
 
+    /// These files end by themselves. A kind of which there is none has no gauge: 0 would be long ago.
+    pub fn endings(&self, endings: &[Ending]) {
+        self.expiry.reset();
+        for ending in endings {
+            let gauge = self.expiry.with_label_values(&[ending.which.label()]);
+            let until = ending.validity.until;
+            gauge.set(if gauge.get() == 0 { until } else { until.min(gauge.get()) });
+        }
+    }
+
+    /// The first certificate of a recipient ends then. Its id is a label: there are as many as the configuration has.
+    pub fn recipient_ends(&self, recipient: &str, until: i64) {
+        self.recipient_expiry.with_label_values(&[recipient]).set(until);
+    }
+
+    /// A recipient is there no more.
+    pub fn recipient_gone(&self, recipient: &str) {
+        let _ = self.recipient_expiry.remove_label_values(&[recipient]);
+    }
+
     /// A call to a pupil administration failed.
     pub fn las_failed(&self, error: LasError) {
         self.las_errors.with_label_values(&[error.label()]).inc();
@@ -265,6 +367,11 @@ impl Metrics {
     /// A notice was brought, and taken or not.
     pub fn webhook(&self, taken: bool) {
         self.webhooks.with_label_values(&[if taken { "taken" } else { "failed" }]).inc();
+    }
+
+    /// A request came no further than the door.
+    pub fn not_admitted(&self, reason: NotAdmitted) {
+        self.not_admitted.with_label_values(&[reason.label()]).inc();
     }
 
     /// A connection came to nothing.

@@ -1,5 +1,7 @@
 //! Answers to what is no UWLR message: `application/problem+json` (RFC 9457) with stable codes and nothing else.
 
+use std::time::Duration;
+
 use hyper::{
     Response, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
@@ -29,7 +31,13 @@ pub fn closing(status: StatusCode, code: &'static str) -> Response<Body> {
 
 /// The same, with the advice to try again a little later.
 pub fn retry(status: StatusCode, code: &'static str) -> Response<Body> {
+    retry_after(status, code, Duration::from_secs(5))
+}
+
+/// The same, with the advice when to try again: not before that, in whole seconds.
+pub fn retry_after(status: StatusCode, code: &'static str, wait: Duration) -> Response<Body> {
     let mut response = response(status, code);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     response
 }

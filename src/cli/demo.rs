@@ -124,7 +124,10 @@ struct DemoLas {
 
 impl Handler for DemoLas {
     async fn handle(&self, _: Option<Arc<[u8]>>, request: Request<Incoming>) -> Response<Body> {
-        let _ = read_body(request.into_body(), 1 << 20, Duration::from_secs(10)).await;
+        let long = Duration::from_secs(10);
+        let patience =
+            Patience { idle: long, bytes_per_second: 1, until: tokio::time::Instant::now() + long };
+        let _ = read_body(request.into_body(), 1 << 20, patience).await;
         let mut response = Response::new(Body::Full(self.answer.clone()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
         response
@@ -148,6 +151,7 @@ async fn demonstrate(arguments: &Arguments, home: &Path, clock: &Arc<dyn Clock>)
         connections: 64,
         connections_per_certificate: 64,
         send_idle: Duration::from_secs(30),
+        send_bytes_per_second: 1,
     };
 
     let las = TcpListener::bind("127.0.0.1:0").await?;
@@ -225,7 +229,7 @@ async fn demonstrate(arguments: &Arguments, home: &Path, clock: &Arc<dyn Clock>)
         println!("  {review}\n\nCtrl-C stopt.");
         let _ = tokio::signal::ctrl_c().await;
     }
-    shutdown.drain();
+    shutdown.hang_up();
     let _ = tokio::time::timeout(Duration::from_secs(5), served).await;
     shutdown.stop();
     drop(log);

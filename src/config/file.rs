@@ -25,6 +25,7 @@ use crate::{
     catalogue::catalogue,
     clock::{Clock, amsterdam},
     disclosure::Retention,
+    expiry::{Ending, Which},
     keys::{IdentitySource, KeyRing, check_private, is_brin},
     party::CertificateMatch,
     plausibility::Thresholds,
@@ -67,6 +68,7 @@ struct FileGateway {
     certificate: FilePath,
     private_key: FilePath,
     client_ca: FilePath,
+    client_crl: Option<Spanned<Vec<FilePath>>>,
 }
 
 #[derive(Deserialize)]
@@ -219,6 +221,11 @@ macro_rules! limits {
 
         struct CheckedLimits { $($key: u64,)* }
 
+        impl Limits {
+            /// Each key of `[limits]`: what it is when nothing is said, the least and the most it can be.
+            pub const KEYS: &[(&'static str, u64, u64, u64)] = &[$((stringify!($key), $default, $low, $high),)*];
+        }
+
         impl FileLimits {
             fn check(&self, wrong: &mut dyn FnMut(Range<usize>, String, String)) -> CheckedLimits {
                 CheckedLimits { $($key: match &self.$key {
@@ -242,12 +249,18 @@ limits! {
     text_bytes = 65_536, 1024, 16_777_216;
     total_bytes = 17_179_869_184, 65_536, 1_099_511_627_776_u64;
     request_bytes = 16_777_216, 65_536, 268_435_456;
+    data_request_bytes = 262_144, 4096, 268_435_456;
     records = 2_000_000, 1, 100_000_000;
     record_bytes = 1_048_576, 16_384, 268_435_456;
     held_bytes = 524_288, 4096, 268_435_456;
     exchanges = 256, 1, 65_536;
+    queue = 128, 0, 65_536;
+    queue_per_certificate = 32, 1, 65_536;
+    queue_ms = 5_000, 10, 600_000;
     connections = 1024, 1, 65_536;
     connections_per_certificate = 64, 1, 65_536;
+    requests_per_second_per_certificate = 500, 1, 100_000;
+    requests_burst_per_certificate = 5_000, 1, 1_000_000;
     exchange_ms = 1_800_000, 10, 86_400_000;
     las_connect_ms = 5_000, 10, 600_000;
     las_response_ms = 60_000, 10, 3_600_000;
@@ -255,8 +268,12 @@ limits! {
     las_bytes_per_second = 512, 1, 1_073_741_824;
     header_read_ms = 10_000, 10, 600_000;
     request_read_ms = 30_000, 10, 3_600_000;
+    request_idle_ms = 5_000, 10, 3_600_000;
+    request_bytes_per_second = 1024, 1, 1_073_741_824;
     send_idle_ms = 30_000, 10, 3_600_000;
+    send_bytes_per_second = 1024, 1, 1_073_741_824;
     drain_ms = 30_000, 0, 3_600_000;
+    drain_delay_ms = 0, 0, 600_000;
 }
 
 impl CheckedLimits {
@@ -270,12 +287,18 @@ impl CheckedLimits {
             text_bytes: small(self.text_bytes),
             total_bytes: self.total_bytes,
             request_bytes: small(self.request_bytes),
+            data_request_bytes: small(self.data_request_bytes),
             records: self.records,
             record_bytes: small(self.record_bytes),
             held_bytes: small(self.held_bytes),
             exchanges: small(self.exchanges),
+            queue: small(self.queue),
+            queue_per_certificate: small(self.queue_per_certificate),
+            queued: ms(self.queue_ms),
             connections: small(self.connections),
             connections_per_certificate: small(self.connections_per_certificate),
+            requests_per_second: self.requests_per_second_per_certificate,
+            requests_burst: self.requests_burst_per_certificate,
             exchange: ms(self.exchange_ms),
             las_connect: ms(self.las_connect_ms),
             las_response: ms(self.las_response_ms),
@@ -283,8 +306,12 @@ impl CheckedLimits {
             las_bytes_per_second: self.las_bytes_per_second,
             header_read: ms(self.header_read_ms),
             request_read: ms(self.request_read_ms),
+            request_idle: ms(self.request_idle_ms),
+            request_bytes_per_second: self.request_bytes_per_second,
             send_idle: ms(self.send_idle_ms),
+            send_bytes_per_second: self.send_bytes_per_second,
             drain: ms(self.drain_ms),
+            drain_delay: ms(self.drain_delay_ms),
         }
     }
 }
@@ -307,6 +334,7 @@ pub(super) fn load(path: &Path, clock: &dyn Clock) -> Result<Config, Vec<Problem
         lines: Lines::new(&text),
         clock,
         folders: HashSet::new(),
+        endings: Vec::new(),
         problems: Vec::new(),
     };
     if amsterdam().is_none() {
@@ -327,6 +355,7 @@ struct Check<'f> {
     clock: &'f dyn Clock,
     /// Folders that were looked at.
     folders: HashSet<PathBuf>,
+    endings: Vec<Ending>,
     problems: Vec<Problem>,
 }
 
@@ -365,6 +394,12 @@ impl Check<'_> {
             if listen.get_ref().port() != 0 && !seen.insert(*listen.get_ref()) {
                 self.wrong(listen.span(), "another listener has this address", "give each a port of its own");
             }
+        }
+        if let Some(operations) = &file.operations
+            && !operations.listen.get_ref().ip().is_loopback()
+        {
+            let mend = "listen on 127.0.0.1 or [::1], and have a proxy with TLS there for who is elsewhere";
+            self.wrong(operations.listen.span(), "plain HTTP is accepted on loopback only", mend);
         }
         // What is declared counts for agreements, also where something else about it is wrong.
         let brins: Vec<String> = file.school.iter().map(|school| school.brin.get_ref().clone()).collect();
@@ -419,6 +454,7 @@ impl Check<'_> {
             limits,
             schools,
             recipients,
+            endings: std::mem::take(&mut self.endings),
         })
     }
 
@@ -540,7 +576,21 @@ impl Check<'_> {
         self.secret(&identity.private_key);
         let client_ca = self.base.join(&gateway.client_ca);
         self.file(&client_ca);
-        let config = tls::server_config(&identity, &client_ca, self.clock);
+        let client_crl = gateway
+            .client_crl
+            .as_ref()
+            .map_or_else(Vec::new, |lists| lists.get_ref().iter().map(|list| self.base.join(list)).collect());
+        if let Some(none) = gateway.client_crl.as_ref().filter(|_| client_crl.is_empty()) {
+            let mend = "name the files of the revocation lists, or remove it: then nothing is looked up";
+            self.wrong(none.span(), "client_crl names no list", mend);
+        }
+        for list in &client_crl {
+            self.file(list);
+            self.endings.extend(Ending::of_revocations(list));
+        }
+        self.ends(Which::Gateway, &identity.certificate);
+        self.ends(Which::ClientCa, &client_ca);
+        let config = tls::server_config(&identity, &client_ca, &client_crl, self.clock);
         let tls = Arc::new(self.keep(config)?);
         Some(Gateway { listen: *gateway.listen.get_ref(), tls })
     }
@@ -580,6 +630,7 @@ impl Check<'_> {
         let own = review.certificate.is_some();
         if own {
             self.secret(&identity.private_key);
+            self.ends(Which::Review, &identity.certificate);
         }
         let tls = match tls::open_server_config(&identity, self.clock) {
             Err(_) if !own => None,
@@ -597,8 +648,7 @@ impl Check<'_> {
         self.secret(&accounts);
         let read = Accounts::new(accounts.clone()).check();
         self.keep(read.map_err(|problem| vec![problem]))?;
-        let mut tls = tls?;
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let tls = tls?;
         Some(Review {
             listen: *review.listen.get_ref(),
             tls: Arc::new(tls),
@@ -777,11 +827,13 @@ impl Check<'_> {
         };
         if let Some(identity) = &identity {
             self.secret(&identity.private_key);
+            self.ends(Which::LasClient, &identity.certificate);
         }
         let tls = match (url.scheme_str(), las.ca) {
             (Some("https"), Some(ca)) => {
                 let ca = self.base.join(ca);
                 self.file(&ca);
+                self.ends(Which::LasCa, &ca);
                 let config = tls::client_config(&ca, identity.as_ref(), self.clock);
                 self.keep(config).map(|config| Some(Arc::new(config)))
             }
@@ -822,6 +874,7 @@ impl Check<'_> {
             (Some(url), Some(ca)) if url.scheme_str() == Some("https") => {
                 let ca = self.base.join(ca);
                 self.file(&ca);
+                self.ends(Which::WebhookCa, &ca);
                 let config = tls::client_config(&ca, None, self.clock);
                 self.keep(config).map(|config| Some(Arc::new(config)))
             }
@@ -988,6 +1041,13 @@ impl Check<'_> {
             let what = format!("others may put files in it (mode {:04o})", mode & 0o7777);
             let mend = format!("run `chmod go-w {}`", folder.display());
             self.problems.push(Problem::new(folder, what, mend));
+        }
+    }
+
+    /// Takes note of when a file of certificates ends; once, whoever else uses it for the same.
+    fn ends(&mut self, which: Which, file: &Path) {
+        if !self.endings.iter().any(|known| known.which == which && known.file == file) {
+            self.endings.extend(Ending::of_certificates(which, file));
         }
     }
 

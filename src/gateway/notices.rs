@@ -14,9 +14,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Gateway, State, account::Account, fault::Stop};
+use super::{
+    Gateway, State,
+    account::Account,
+    fault::Stop,
+    permit::{of_body_error, patience},
+};
 use crate::{
-    bridge::{Body, BodyError, read_body},
+    bridge::{Body, read_body},
     clock::Clock,
     config::{Config, Recipient},
     keys::Purpose,
@@ -151,13 +156,10 @@ impl Gateway {
         let (Some(peer), Some(recipient)) = (peer, recipient) else {
             return Err(Stop::Problem(StatusCode::FORBIDDEN, "recipient-unknown"));
         };
+        self.known(&recipient, &peer);
         account.span.record("recipient", &*recipient.id);
-        let body = read_body(request.into_body(), REQUEST, state.config().limits.request_read).await;
-        body.map_err(|error| match error {
-            BodyError::Broken => Stop::Problem(StatusCode::BAD_REQUEST, "incomplete-request"),
-            BodyError::TooLarge => Stop::Problem(StatusCode::PAYLOAD_TOO_LARGE, "request-too-large"),
-            BodyError::TooSlow => Stop::Problem(StatusCode::REQUEST_TIMEOUT, "request-too-slow"),
-        })?;
+        let patience = patience(&state.config().limits);
+        read_body(request.into_body(), REQUEST, patience).await.map_err(of_body_error)?;
         let caller = Caller {
             state,
             recipient,

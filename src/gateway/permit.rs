@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::{Request, StatusCode, body::Incoming, header::CONTENT_TYPE};
+use tokio::time::Instant;
 
 use super::{
     Gateway, State,
@@ -11,9 +13,10 @@ use super::{
     fault::{REFUSED, Stop, fault, refused},
 };
 use crate::{
-    bridge::{BodyError, read_body},
+    bridge::{BodyError, Patience, RequestBody},
     catalogue::catalogue,
-    config::School,
+    config::{Limits, School},
+    decode::Charset,
     delivery::{Asked, Delivery, NoDelivery},
     fault::FaultCode,
     ingress::{self, Operation, RequestError},
@@ -23,6 +26,51 @@ use crate::{
     policy::rules::Reason,
     stack::cleared,
 };
+
+/// How slow the body of a request may be.
+pub(super) fn patience(limits: &Limits) -> Patience {
+    Patience {
+        idle: limits.request_idle,
+        bytes_per_second: limits.request_bytes_per_second,
+        until: Instant::now() + limits.request_read,
+    }
+}
+
+pub(super) fn of_body_error(error: BodyError) -> Stop {
+    match error {
+        BodyError::Broken => Stop::Problem(StatusCode::BAD_REQUEST, "incomplete-request"),
+        BodyError::TooLarge => Stop::Problem(StatusCode::PAYLOAD_TOO_LARGE, "request-too-large"),
+        BodyError::TooSlow => Stop::Problem(StatusCode::REQUEST_TIMEOUT, "request-too-slow"),
+    }
+}
+
+/// The whole of a request. Only results are let grow beyond what a request for data needs, and what a request is says
+/// its message alone: of its head anything can be said.
+async fn read_request(
+    mut body: RequestBody,
+    charset: Option<Charset>,
+    limits: &Limits,
+    account: &Arc<Account>,
+) -> Result<Bytes, BodyError> {
+    let most = limits.request_bytes;
+    if body.at_least() > most as u64 {
+        return Err(BodyError::TooLarge);
+    }
+    if !body.read(limits.data_request_bytes.min(most)).await? {
+        let (decode, held) = (limits.decode(), Arc::clone(account));
+        let looked = tokio::task::spawn_blocking(move || {
+            let _held = held;
+            let results = cleared(|| ingress::brings_results(body.so_far(), charset, &decode));
+            (body, results)
+        });
+        let results;
+        (body, results) = looked.await.map_err(|_| BodyError::Broken)?;
+        if !results || !body.read(most).await? {
+            return Err(BodyError::TooLarge);
+        }
+    }
+    Ok(body.into_bytes())
+}
 
 /// A request that may be answered.
 pub(super) struct Permitted {
@@ -50,6 +98,7 @@ impl Gateway {
                 "Het certificaat is van geen bekende afnemer.",
             ));
         };
+        self.known(&recipient, &peer);
         account.span.record("recipient", &*recipient.id);
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let Some(charset) = content_type.and_then(xml_charset) else {
@@ -58,12 +107,8 @@ impl Gateway {
         let action = request.headers().get("soapaction").and_then(|value| value.to_str().ok());
         let action = action.map(|action| action.trim().trim_matches('"').to_owned());
         let limits = &config.limits;
-        let body = read_body(request.into_body(), limits.request_bytes, limits.request_read).await;
-        let body = body.map_err(|error| match error {
-            BodyError::Broken => Stop::Problem(StatusCode::BAD_REQUEST, "incomplete-request"),
-            BodyError::TooLarge => Stop::Problem(StatusCode::PAYLOAD_TOO_LARGE, "request-too-large"),
-            BodyError::TooSlow => Stop::Problem(StatusCode::REQUEST_TIMEOUT, "request-too-slow"),
-        })?;
+        let body = RequestBody::new(request.into_body(), patience(limits));
+        let body = read_request(body, charset, limits, account).await.map_err(of_body_error)?;
         let (decode, size) = (limits.decode(), body.len());
         let read = aside(account, size, move || cleared(|| ingress::read(&body, charset, &decode)));
         let request = read.await?.map_err(|error| {

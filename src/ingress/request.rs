@@ -182,6 +182,17 @@ pub fn read(body: &[u8], charset: Option<Charset>, limits: &Limits) -> Result<Re
     collector.request()
 }
 
+/// Whether the beginning of a body shows that it brings results. Every other request is for data, and short.
+pub fn brings_results(beginning: &[u8], charset: Option<Charset>, limits: &Limits) -> bool {
+    let results = catalogue().feed_named("leerresultaten");
+    let read = decode(beginning, charset, limits, &mut |token: Token<'_>| match token {
+        Token::Feed(feed) if feed == results => Err(()),
+        _ => Ok(()),
+    });
+    // It breaks off where the beginning ends, which is no matter here.
+    matches!(read, Err(decode::Error::Sink(())))
+}
+
 struct Collector {
     catalogue: &'static Catalogue,
     verzoek: RecordId,

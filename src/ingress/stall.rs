@@ -1,4 +1,4 @@
-//! A connection whose peer takes nothing, or goes on sending after the last answer.
+//! A connection whose peer takes nothing or next to nothing, or goes on sending after the last answer.
 
 use std::{
     future::Future,
@@ -10,8 +10,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
+
+use crate::bridge::Pace;
 
 /// After the last answer, what still comes in is read so long: a peer that is still sending when its connection is
 /// closed gets a reset, and the answer that told it why is lost.
@@ -19,28 +21,37 @@ const LINGER: Duration = Duration::from_secs(1);
 /// And so many bytes of it.
 const LINGER_BYTES: usize = 32 * 1024 * 1024;
 
-/// A stream of which a write that makes no progress is an error after `idle`. Hyper itself waits for ever.
+/// A stream of which a write that makes no progress is an error after `idle`, and so is one that makes too little of it
+/// while it is waited for. Hyper itself waits for ever.
 ///
 /// It stands below TLS, where every byte the peer takes shows.
 pub(super) struct Stall<S> {
     stream: S,
     idle: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
     linger: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl<S> Stall<S> {
-    pub(super) fn new(stream: S, idle: Duration) -> Self {
-        Self { stream, idle, waiting: None, linger: None }
+    pub(super) fn new(stream: S, idle: Duration, bytes_per_second: u64) -> Self {
+        Self { stream, idle, pace: Pace::new(idle, bytes_per_second), waiting: None, linger: None }
     }
 
-    fn progress<T>(&mut self, context: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if wrote.is_ready() {
-            self.waiting = None;
-            return wrote;
+    fn progress(
+        &mut self,
+        context: &mut Context<'_>,
+        wrote: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(wrote) = wrote {
+            let waited = self.waiting.take().map_or(Duration::ZERO, |(since, _)| since.elapsed());
+            return Poll::Ready(match wrote {
+                Ok(bytes) if !self.pace.keeps_up(waited, bytes as u64) => Err(io::ErrorKind::TimedOut.into()),
+                wrote => wrote,
+            });
         }
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(self.idle)));
-        ready!(waiting.as_mut().poll(context));
+        let waiting = self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(self.idle))));
+        ready!(waiting.1.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -116,13 +127,13 @@ mod tests {
     fn a_peer_that_takes_nothing_is_an_error_and_one_that_is_slow_is_not() {
         block_on(async {
             let (ours, theirs) = duplex(16);
-            let mut ours = Stall::new(ours, Duration::from_millis(30));
+            let mut ours = Stall::new(ours, Duration::from_millis(30), 1);
             let failed = ours.write_all(&[0; 1024]).await.expect_err("nothing is taken");
             assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
             drop(theirs);
 
             let (ours, mut theirs) = duplex(16);
-            let mut ours = Stall::new(ours, Duration::from_secs(1));
+            let mut ours = Stall::new(ours, Duration::from_secs(1), 1);
             let reading = tokio::spawn(async move {
                 let mut bytes = [0; 16];
                 let mut total = 0;
@@ -138,10 +149,26 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_takes_a_little_now_and_then_is_an_error_too() {
+        block_on(async {
+            let (ours, mut theirs) = duplex(16);
+            let mut ours = Stall::new(ours, Duration::from_millis(200), 1_000_000);
+            tokio::spawn(async move {
+                // Never as long as the time-out, and far too slow all together.
+                while theirs.read_u8().await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            });
+            let failed = ours.write_all(&[0; 1024 * 1024]).await.expect_err("it takes years");
+            assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
+        });
+    }
+
+    #[test]
     fn what_comes_after_the_last_answer_is_read_to_its_end() {
         block_on(async {
             let (ours, mut theirs) = duplex(16);
-            let mut ours = Stall::new(ours, Duration::from_secs(60));
+            let mut ours = Stall::new(ours, Duration::from_secs(60), 1);
             let closing = tokio::spawn(async move { ours.shutdown().await });
             theirs.write_all(&[0; 4096]).await.expect("it is read all the same");
             drop(theirs);

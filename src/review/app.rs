@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     answers::{Reading, index::DeliveryIndex},
-    bridge::{self, Body, BodyError, read_body},
+    bridge::{self, Body, BodyError, Patience, read_body},
     config::{Config, Review as Settings},
     control::Desk,
     disclosure::Reader,
@@ -38,12 +38,20 @@ use crate::{
 
 /// Bytes of a form at most: a review with a long remark on each delivery.
 const FORM_BYTES: usize = 256 << 10;
+/// The same of somebody who is not in, and of whom a log-in is all that is looked at.
+const STRANGER_BYTES: usize = 64 << 10;
+/// Fields of a form or an address at most.
+const FIELDS: usize = 4096;
 /// The same where a list can be pasted: pseudonyms of all pupils of a large board.
 const PASTED_BYTES: usize = 8 << 20;
-/// For a form to arrive.
-const FORM_READ: Duration = Duration::from_secs(30);
+/// For a form to arrive, and between two parts of it.
+const FORM_READ: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+/// Bytes a second of it at least.
+const FORM_BYTES_PER_SECOND: u64 = 1024;
 /// Pages that are made at once; more wait.
 const AT_ONCE: usize = 8;
+/// Downloads at once; nobody waits for one of these.
+const DOWNLOADS: usize = 16;
 /// How long a page may wait for its turn.
 const TURN: Duration = Duration::from_secs(10);
 /// The longest that somebody who downloads may take nothing, and all of it may take.
@@ -68,6 +76,7 @@ pub struct Review {
     kept: Kept,
     integrity: Arc<Integrity>,
     turns: Arc<Semaphore>,
+    downloads: Arc<Semaphore>,
 }
 
 /// Why there is no app.
@@ -138,6 +147,7 @@ impl Review {
             sessions,
             integrity: Arc::default(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS)),
         })
     }
 
@@ -615,8 +625,12 @@ impl Review {
     /// The most that is read of a body. Long lists are pasted in one place alone, by somebody who is in.
     fn most(&self, head: &hyper::http::request::Parts) -> usize {
         let pasted = matches!(head.uri.path(), "/datalek" | "/api/v1/breach");
-        let known = || cookie(&head.headers, SESSION).is_some_and(|token| self.sessions.may_know(token));
-        if pasted && known() { PASTED_BYTES } else { FORM_BYTES }
+        let known = cookie(&head.headers, SESSION).is_some_and(|token| self.sessions.may_know(token));
+        match (known, pasted) {
+            (true, true) => PASTED_BYTES,
+            (true, false) => FORM_BYTES,
+            (false, _) => STRANGER_BYTES,
+        }
     }
 }
 
@@ -665,6 +679,11 @@ fn log_in_form(t: &Texts, said: &Markup, provider: bool) -> Markup {
     }
 }
 
+/// Fields of a form or an address, of which each becomes two texts in memory, whatever is in it.
+fn fields(text: &[u8]) -> usize {
+    text.split(|&byte| byte == b'&').count()
+}
+
 fn dressed(mut response: Response<Body>) -> Response<Body> {
     dress(response.headers_mut());
     response
@@ -673,7 +692,10 @@ fn dressed(mut response: Response<Body>) -> Response<Body> {
 impl Handler for Arc<Review> {
     async fn handle(&self, _: Option<Arc<[u8]>>, request: HttpRequest<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let body = match read_body(body, self.most(&head), FORM_READ).await {
+        let (all, idle) = FORM_READ;
+        let until = tokio::time::Instant::now() + all;
+        let patience = Patience { idle, bytes_per_second: FORM_BYTES_PER_SECOND, until };
+        let body = match read_body(body, self.most(&head), patience).await {
             Ok(body) => body,
             Err(error) => {
                 let (status, code) = match error {
@@ -684,6 +706,10 @@ impl Handler for Arc<Review> {
                 return dressed(problem_details::closing(status, code));
             }
         };
+        let query = head.uri.query().unwrap_or_default();
+        if fields(query.as_bytes()) > FIELDS || fields(&body) > FIELDS {
+            return dressed(problem_details::response(StatusCode::PAYLOAD_TOO_LARGE, "too-many-fields"));
+        }
         let turn = tokio::time::timeout(TURN, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
             return dressed(problem_details::retry(StatusCode::SERVICE_UNAVAILABLE, "busy"));
@@ -691,7 +717,7 @@ impl Handler for Arc<Review> {
         let request = Request {
             method: head.method,
             path: head.uri.path().to_owned(),
-            query: Pairs::parse(head.uri.query().unwrap_or_default().as_bytes()),
+            query: Pairs::parse(query.as_bytes()),
             headers: head.headers,
             body,
         };
@@ -708,9 +734,14 @@ impl Handler for Arc<Review> {
         match content {
             Content::Whole(_, bytes) => whole(head, bytes),
             Content::Download { write, .. } => {
+                // Each holds a thread for as long as it is taken.
+                let Ok(place) = Arc::clone(&self.downloads).try_acquire_owned() else {
+                    return dressed(problem_details::retry(StatusCode::SERVICE_UNAVAILABLE, "busy"));
+                };
                 let (idle, all) = DOWNLOAD;
                 let (writer, body) = bridge::answer(idle, tokio::time::Instant::now() + all);
                 tokio::task::spawn_blocking(move || {
+                    let _place = place;
                     let mut out = io::BufWriter::with_capacity(64 * 1024, writer);
                     // Broken off, it never looks whole.
                     if write(&mut out).is_ok()

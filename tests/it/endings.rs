@@ -65,7 +65,7 @@ fn results_have_an_outcome_when_the_supplier_hangs_up() {
     served.signal("-TERM");
     served.wait_for("draining");
     release.send(()).unwrap();
-    served.stop();
+    served.ended();
     assert_eq!(home.outcomes(), [OutcomeStatus::Sent, OutcomeStatus::Sent]);
 }
 
@@ -145,7 +145,7 @@ fn a_las_is_left_when_whoever_asked_has_gone() {
         }
         told.lock().unwrap().1.send(()).unwrap();
     });
-    let limits = format!("{PATIENT}exchanges = 1\n");
+    let limits = format!("{PATIENT}exchanges = 1\nqueue = 0\n");
     let served = Served::with(&home, &las, &limits, home.sluis(&["serve"]));
     let ask = request(&home, "leerlinggegevens_verzoek", ASK);
     let mut stream = connect(&home, &served, Some("noordzee"));

@@ -17,6 +17,7 @@ use sluis::{
     config::Config,
     policy::agreement::{self, Agreement},
     problem::Problem,
+    tls::DevelopmentCa,
 };
 use toml::{Table, Value};
 
@@ -33,6 +34,7 @@ listen      = "127.0.0.1:8443"
 certificate = "certs/gateway.pem"
 private_key = "certs/gateway.key"
 client_ca   = "certs/ca.pem"
+client_crl  = ["certs/ca.crl"]
 
 [review]
 listen        = "127.0.0.1:8444"
@@ -90,11 +92,17 @@ attributes                  = 65
 text_bytes                  = 65537
 total_bytes                 = 17179869185
 request_bytes               = 16777217
+data_request_bytes          = 262145
 records                     = 2000001
 record_bytes                = 1048577
 exchanges                   = 257
+queue                       = 129
+queue_per_certificate       = 33
+queue_ms                    = 5002
 connections                 = 1025
 connections_per_certificate = 65
+requests_per_second_per_certificate = 501
+requests_burst_per_certificate = 5003
 exchange_ms                 = 1800001
 las_connect_ms              = 5001
 las_response_ms             = 60001
@@ -102,8 +110,12 @@ las_idle_ms                 = 30001
 las_bytes_per_second        = 513
 header_read_ms              = 10001
 request_read_ms             = 30002
+request_idle_ms             = 5001
+request_bytes_per_second    = 1025
 send_idle_ms                = 30003
+send_bytes_per_second       = 1026
 drain_ms                    = 30004
+drain_delay_ms              = 5
 
 [[school]]
 brin       = "99DE"
@@ -457,6 +469,9 @@ impl Subject {
             fs::write(&path, format!("secret = \"{secret}\"\n")).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
+        // The issuer of nobody here: a list of its own kind is all that is looked for.
+        let revoked = DevelopmentCa::new().unwrap().revocations(&[], 7).unwrap();
+        fs::write(home.path("certs/ca.crl"), revoked).unwrap();
         let file = home.path(file);
         Self { schema, validator, keys, home, file }
     }
@@ -870,7 +885,7 @@ fn orders(values: &[Value]) -> Vec<Vec<Value>> {
 /// Whether a problem with a value is told at the line of what it names: the file that is not there, or the agreement
 /// that speaks of a school or recipient of another name.
 fn told_elsewhere(place: &str) -> bool {
-    let last = place.rsplit('/').next().unwrap();
+    let last = place.trim_end_matches("/[]").rsplit('/').next().unwrap();
     let paths = [
         "accounts",
         "agreements",
@@ -878,6 +893,7 @@ fn told_elsewhere(place: &str) -> bool {
         "ca",
         "certificate",
         "client_ca",
+        "client_crl",
         "client_certificate",
         "client_key",
         "client_secret",
