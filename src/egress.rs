@@ -12,6 +12,10 @@ use crate::disclosure::Recorded;
 /// Takes what leaves without a thread that waits.
 pub trait Take {
     /// Takes all of it.
+    ///
+    /// # Errors
+    ///
+    /// When it takes no more.
     fn take(&mut self, bytes: Bytes) -> impl Future<Output = io::Result<()>> + Send;
 }
 
