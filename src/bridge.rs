@@ -1,9 +1,10 @@
 //! Between the network, which waits without a thread, and the stages, which read and write like files.
 
 use std::{
+    collections::VecDeque,
     fmt,
     io::{self, Read, Write},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU8, AtomicU64, Ordering},
@@ -17,18 +18,27 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::egress::Take;
+
 /// Frames that may wait between the two sides.
 const WAITING: usize = 4;
+/// Frames of an answer that may wait. They are parts of what waits in memory anyhow.
+const ANSWER_WAITING: usize = 8;
 /// Bytes of a frame of an answer. A receiver is idle when it takes no frame in time: the larger they are, the more a
 /// slow but steady one looks like one that has stopped.
 const FRAME: usize = 32 * 1024;
 
 /// What a reader is told when nobody waits for the rest: an error that no source has of its own.
 pub const UNWANTED: io::ErrorKind = io::ErrorKind::NotConnected;
+
+/// Bytes of a body that are waited for before a thread begins to read. As many may wait between the two sides.
+const AHEAD: usize = 320 * 1024;
+/// And how long they are waited for.
+const SLOW: Duration = Duration::from_millis(20);
 
 /// How long, and how slow, a body may be on its way.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +85,8 @@ impl Pace {
 /// It ends only where the body ended. A transfer that breaks off, takes too long or is larger than allowed is an
 /// error, and so is a pump that went away.
 pub struct BodyReader {
+    /// What came before anybody read.
+    ahead: VecDeque<Result<Bytes, io::ErrorKind>>,
     frames: mpsc::Receiver<Result<Bytes, io::ErrorKind>>,
     current: Bytes,
     ended: bool,
@@ -85,7 +97,37 @@ impl BodyReader {
     pub fn new(body: Incoming, patience: Patience, total: u64, unwanted: CancellationToken) -> Self {
         let (sender, frames) = mpsc::channel(WAITING);
         tokio::spawn(pump(body, patience, total, unwanted, sender));
-        Self { frames, current: Bytes::new(), ended: false }
+        Self { ahead: VecDeque::new(), frames, current: Bytes::new(), ended: false }
+    }
+
+    /// As [`BodyReader::new`], once the body has ended or its first [`AHEAD`] bytes are there: a thread that reads a small
+    /// body waits for nothing. One that comes slowly is not waited for.
+    pub async fn begin<B>(body: B, patience: Patience, total: u64, unwanted: CancellationToken) -> Self
+    where
+        B: HttpBody<Data = Bytes, Error: Send> + Send + Unpin + 'static,
+    {
+        let (sender, mut frames) = mpsc::channel(WAITING);
+        let mut pump = Box::pin(pump(body, patience, total, unwanted, sender));
+        let (mut ahead, mut bytes, mut pumping) = (VecDeque::new(), 0, true);
+        let mut slow = pin!(sleep(SLOW));
+        while bytes < AHEAD {
+            let item = tokio::select! {
+                biased;
+                item = frames.recv() => item,
+                () = pump.as_mut(), if pumping => {
+                    pumping = false;
+                    continue;
+                }
+                () = slow.as_mut() => break,
+            };
+            let Some(item) = item else { break };
+            bytes += item.as_ref().map_or(0, Bytes::len);
+            ahead.push_back(item);
+        }
+        if pumping {
+            tokio::spawn(pump);
+        }
+        Self { ahead, frames, current: Bytes::new(), ended: false }
     }
 }
 
@@ -137,7 +179,7 @@ async fn pump<B: HttpBody<Data = Bytes> + Unpin>(
 impl Read for BodyReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.current.is_empty() && !self.ended {
-            match self.frames.blocking_recv() {
+            match self.ahead.pop_front().or_else(|| self.frames.blocking_recv()) {
                 None => return Err(io::ErrorKind::BrokenPipe.into()),
                 Some(Err(kind)) => return Err(kind.into()),
                 Some(Ok(data)) => {
@@ -322,7 +364,7 @@ pub struct BodyWriter {
 /// An answer's two ends. `idle` is the longest a receiver may take nothing, `until` when it must have taken all. To be
 /// called on the runtime.
 pub fn answer(idle: Duration, until: Instant) -> (BodyWriter, AnswerBody) {
-    let (sender, frames) = mpsc::channel(WAITING);
+    let (sender, frames) = mpsc::channel(ANSWER_WAITING);
     let (done, delivered) = oneshot::channel();
     let fate = Arc::new(Fate::default());
     let runtime = tokio::runtime::Handle::current();
@@ -331,11 +373,15 @@ pub fn answer(idle: Duration, until: Instant) -> (BodyWriter, AnswerBody) {
 }
 
 impl BodyWriter {
-    fn send(&self, data: Bytes) -> io::Result<()> {
-        let sent = self.runtime.block_on(async {
-            timeout_at(self.until.min(Instant::now() + self.idle), self.frames.send(data)).await
-        });
-        match sent {
+    async fn send(&self, data: Bytes) -> io::Result<()> {
+        // Mostly there is room.
+        let data = match self.frames.try_send(data) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
+            Err(mpsc::error::TrySendError::Full(data)) => data,
+        };
+        let until = self.until.min(Instant::now() + self.idle);
+        match timeout_at(until, self.frames.send(data)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
@@ -344,25 +390,38 @@ impl BodyWriter {
 
     /// Says that this was all, and waits until it has been taken. True when it was; false when the receiver went away
     /// or took nothing for too long: then it never gets the end.
-    pub fn finish(mut self) -> bool {
-        if self.send(Bytes::new()).is_err() {
+    pub async fn end(mut self) -> bool {
+        if self.send(Bytes::new()).await.is_err() {
             return false;
         }
         let (delivered, fate) = (&mut self.delivered, &self.fate);
         let (idle, until) = (self.idle, self.until);
-        let taken = self.runtime.block_on(async {
-            loop {
-                let before = fate.taken.load(Ordering::Relaxed);
-                match timeout_at(until.min(Instant::now() + idle), &mut *delivered).await {
-                    Ok(taken) => return taken.is_ok(),
-                    // What waits before the end is taken frame by frame.
-                    Err(_) if fate.taken.load(Ordering::Relaxed) > before && Instant::now() < until => {}
-                    Err(_) => return false,
-                }
+        let taken = loop {
+            let before = fate.taken.load(Ordering::Relaxed);
+            match timeout_at(until.min(Instant::now() + idle), &mut *delivered).await {
+                Ok(taken) => break taken.is_ok(),
+                // What waits before the end is taken frame by frame.
+                Err(_) if fate.taken.load(Ordering::Relaxed) > before && Instant::now() < until => {}
+                Err(_) => break false,
             }
-        });
+        };
         // It may have been taken after all, just now.
         taken || !self.fate.break_off()
+    }
+
+    /// As [`BodyWriter::end`], for threads that may wait. Panics inside an async context.
+    pub fn finish(self) -> bool {
+        let runtime = self.runtime.clone();
+        runtime.block_on(self.end())
+    }
+}
+
+impl Take for BodyWriter {
+    async fn take(&mut self, mut bytes: Bytes) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.send(bytes.split_to(bytes.len().min(FRAME))).await?;
+        }
+        Ok(())
     }
 }
 
@@ -377,7 +436,7 @@ impl Write for BodyWriter {
         let bytes = &bytes[..bytes.len().min(FRAME)];
         // An empty frame is the mark of the end.
         if !bytes.is_empty() {
-            self.send(Bytes::copy_from_slice(bytes))?;
+            self.runtime.block_on(self.send(Bytes::copy_from_slice(bytes)))?;
         }
         Ok(bytes.len())
     }
@@ -546,6 +605,32 @@ mod tests {
     }
 
     #[test]
+    fn a_small_body_is_there_before_it_is_read_and_a_slow_one_is_not_waited_for() {
+        let patience = Patience { idle: LONG, bytes_per_second: 1, until: Instant::now() + LONG };
+        let begin = |runtime: &tokio::runtime::Runtime, pause| {
+            let drip = Drip(VecDeque::from(vec![&b"x"[..]; 100]), pause, None);
+            runtime.block_on(BodyReader::begin(drip, patience, 1 << 20, CancellationToken::new()))
+        };
+        let mut text = String::new();
+        let mut small = begin(&runtime(), None);
+        // The runtime is gone: nobody could bring more.
+        small.read_to_string(&mut text).expect("all of it, and its end");
+        assert_eq!(text.len(), 100);
+
+        let runtime = runtime();
+        let mut slow = begin(&runtime, Some(Duration::from_millis(2)));
+        assert!(slow.ahead.len() < 100);
+        slow.read_to_string(&mut text).expect("the rest comes");
+        assert_eq!(text.len(), 200);
+
+        let broken = runtime.block_on(async {
+            let drip = Drip(VecDeque::from([&b"xx"[..]]), None, None);
+            BodyReader::begin(drip, patience, 1, CancellationToken::new()).await
+        });
+        assert_eq!(broken.ahead, [Err(io::ErrorKind::FileTooLarge)]);
+    }
+
+    #[test]
     fn a_receiver_gets_the_end_or_the_record_says_that_it_did_not() {
         let runtime = runtime();
         let _entered = runtime.enter();
@@ -596,5 +681,28 @@ mod tests {
         }
         assert_eq!(total, 512 * 1024);
         assert!(writing.join().expect("it does not panic").expect("all was taken"));
+    }
+    #[test]
+    fn what_waits_whole_is_taken_as_it_lies() {
+        let runtime = runtime();
+        let document = Bytes::from(vec![7; 512 * 1024]);
+        let lies = document.as_ptr_range();
+        runtime.block_on(async {
+            let (mut writer, mut body) = answer(LONG, Instant::now() + LONG);
+            let writing = async move {
+                writer.take(document).await.expect("it is taken");
+                writer.end().await
+            };
+            let reading = async {
+                let mut total = 0;
+                while let Some(frame) = body.frame().await {
+                    let data = frame.expect("it is whole").into_data().expect("no trailers");
+                    assert!(data.len() <= FRAME && lies.contains(&data.as_ptr()), "parts, and no copies");
+                    total += data.len();
+                }
+                total
+            };
+            assert_eq!(tokio::join!(writing, reading), (true, 512 * 1024));
+        });
     }
 }

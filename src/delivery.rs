@@ -1,7 +1,12 @@
 //! One delivery, decided: who gets what of which school, under which agreement, with which keys. Without one, nothing
 //! passes [`exchange`](crate::exchange).
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fmt,
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use jiff::civil::Date;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -28,26 +33,121 @@ use crate::{
 
 /// One delivery, decided: who gets what of which school, under which agreement, with which keys.
 pub struct Delivery {
-    agreement: Arc<Agreement>,
-    rulings: Rulings,
-    pseudonyms: Vec<Pseudonymiser>,
-    log_keys: LogKeys,
-    school: Arc<School>,
-    recipient: Arc<Recipient>,
+    prepared: Lent,
     address: minimise::School,
     expected: Option<FeedId>,
     limits: decode::Limits,
     transaction: Uuid,
-    span: [u8; 8],
+    /// What each of its leaves says.
+    leaf: Leaf,
     rights: Rights,
     thresholds: Thresholds,
     /// Days a document may be old; none: any.
     fresh_from: Option<Date>,
     places: Places,
     held_bytes: usize,
-    certificate: [u8; 32],
     clock: Arc<dyn Clock>,
-    start_ms: u64,
+}
+
+/// What deliveries under one agreement have in common as long as the configuration stands.
+struct Prepared {
+    agreement: Arc<Agreement>,
+    school: Arc<School>,
+    recipient: Arc<Recipient>,
+    rulings: Rulings,
+    /// Of all epochs, newest first.
+    pseudonyms: Vec<Pseudonymiser>,
+    /// Of all epochs, newest first.
+    log_keys: Arc<[LogKeys]>,
+}
+
+impl Prepared {
+    fn new(
+        config: &Config,
+        agreement: &Arc<Agreement>,
+        school: &Arc<School>,
+        recipient: &Arc<Recipient>,
+    ) -> Result<Self, NoDelivery> {
+        let brin = &school.brin;
+        let pseudonyms: Result<Vec<_>, _> = config
+            .keys
+            .all(brin, Purpose::Pseudonym)
+            .map(|(epoch, root)| {
+                Pseudonymiser::new(root, epoch, brin, &agreement.domain, &recipient.id, &config.authority)
+            })
+            .collect();
+        let pseudonyms = pseudonyms.map_err(|_| NoDelivery::Keys)?;
+        let log_keys = config.keys.all(brin, Purpose::Log);
+        let log_keys: Arc<[_]> = log_keys.map(|(epoch, root)| LogKeys::new(root, epoch, brin)).collect();
+        if pseudonyms.is_empty() || log_keys.is_empty() {
+            return Err(NoDelivery::Keys);
+        }
+        Ok(Self {
+            rulings: Rulings::compile(agreement),
+            agreement: Arc::clone(agreement),
+            school: Arc::clone(school),
+            recipient: Arc::clone(recipient),
+            pseudonyms,
+            log_keys,
+        })
+    }
+
+    fn is_for(&self, agreement: &Arc<Agreement>, school: &Arc<School>, recipient: &Arc<Recipient>) -> bool {
+        Arc::ptr_eq(&self.agreement, agreement)
+            && Arc::ptr_eq(&self.school, school)
+            && Arc::ptr_eq(&self.recipient, recipient)
+    }
+}
+
+/// What was prepared for deliveries that have ended, for those that follow. It belongs to one configuration: with new
+/// keys or agreements all is made anew. A cipher serves one delivery at a time, so each takes one away and brings it
+/// back.
+#[derive(Default)]
+pub struct Preparations(Mutex<VecDeque<Box<Prepared>>>);
+
+impl Preparations {
+    /// Those that are kept. Each has the keys of a school in hand.
+    const MOST: usize = 256;
+
+    fn shelf(&self) -> std::sync::MutexGuard<'_, VecDeque<Box<Prepared>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, is_wanted: impl Fn(&Prepared) -> bool) -> Option<Box<Prepared>> {
+        let mut shelf = self.shelf();
+        let place = shelf.iter().rposition(|prepared| is_wanted(prepared))?;
+        shelf.remove(place)
+    }
+
+    fn put(&self, prepared: Box<Prepared>) {
+        let mut shelf = self.shelf();
+        shelf.push_back(prepared);
+        let oldest = if shelf.len() > Self::MOST { shelf.pop_front() } else { None };
+        drop(shelf);
+        drop(oldest);
+    }
+}
+
+/// Something prepared, as long as a delivery has it.
+struct Lent {
+    prepared: Option<Box<Prepared>>,
+    back_to: Option<Arc<Preparations>>,
+}
+
+impl Deref for Lent {
+    type Target = Prepared;
+
+    fn deref(&self) -> &Prepared {
+        self.prepared.as_ref().expect("it goes back when this is dropped")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let (Some(prepared), Some(shelf)) = (self.prepared.take(), &self.back_to) {
+            shelf.put(prepared);
+        }
+    }
 }
 
 /// Why there will be no delivery.
@@ -150,6 +250,21 @@ impl Delivery {
         asked: &Asked<'_>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, NoDelivery> {
+        Self::decide_with(None, config, ledger, asked, clock)
+    }
+
+    /// The same, with what was prepared before under this configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`NoDelivery`]: nothing may be released.
+    pub fn decide_with(
+        preparations: Option<&Arc<Preparations>>,
+        config: &Config,
+        ledger: &Ledger,
+        asked: &Asked<'_>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, NoDelivery> {
         let &Asked { school, ref dependance, recipient, expected, transaction, certificate } = asked;
         let brin = &school.brin;
         let agreement =
@@ -158,20 +273,15 @@ impl Delivery {
         if register.load().approval(agreement) == Approval::Needed {
             return Err(NoDelivery::Unapproved);
         }
-        let rights = Rights::under(register, agreement, school, &config.keys);
+        let known = preparations
+            .and_then(|shelf| shelf.take(|prepared| prepared.is_for(agreement, school, recipient)));
+        let prepared = match known {
+            Some(prepared) => prepared,
+            None => Box::new(Prepared::new(config, agreement, school, recipient)?),
+        };
+        let prepared = Lent { prepared: Some(prepared), back_to: preparations.cloned() };
+        let rights = Rights::under(register, agreement, Arc::clone(&prepared.log_keys));
         let rights = rights.map_err(|Untraceable| NoDelivery::Rights)?;
-        let pseudonyms: Result<Vec<_>, _> = config
-            .keys
-            .all(brin, Purpose::Pseudonym)
-            .map(|(epoch, root)| {
-                Pseudonymiser::new(root, epoch, brin, &agreement.domain, &recipient.id, &config.authority)
-            })
-            .collect();
-        let pseudonyms = pseudonyms.map_err(|_| NoDelivery::Keys)?;
-        let (log_epoch, log_root) = config.keys.current(brin, Purpose::Log).ok_or(NoDelivery::Keys)?;
-        if pseudonyms.is_empty() {
-            return Err(NoDelivery::Keys);
-        }
         let address = minimise::School {
             brin: brin.clone(),
             dependance: dependance.clone().or_else(|| school.dependance.clone()),
@@ -180,18 +290,29 @@ impl Delivery {
         let places = Places::of(&config.data, brin, address.dependance.as_deref(), &recipient.id);
         let mut span = [0; 8];
         SystemRandom::new().fill(&mut span).map_err(|_| NoDelivery::Keys)?;
+        let mut leaf = Leaf::new(LeafKind::Disclosure);
+        leaf.controller = Leaf::controller_code(brin, address.dependance.as_deref().unwrap_or_default());
+        leaf.recipient = Leaf::recipient_code(&recipient.id);
+        leaf.trace_id = *transaction.as_bytes();
+        leaf.span_id = span;
+        leaf.start_ms = clock.now_ms();
+        leaf.activity = Leaf::activity_code(&agreement.id);
+        leaf.activity_version = agreement.version;
+        leaf.agreement = agreement.hash;
+        leaf.catalogue = catalogue().version();
+        leaf.pseudonym_epoch = prepared.pseudonyms[0].epoch();
+        leaf.log_epoch = prepared.log_keys[0].epoch();
+        leaf.status = 1;
+        leaf.verdicts = Verdicts::KEPT;
+        leaf.transaction = *transaction.as_bytes();
+        leaf.certificate = certificate;
         Ok(Self {
-            rulings: Rulings::compile(agreement),
-            agreement: Arc::clone(agreement),
-            pseudonyms,
-            log_keys: LogKeys::new(log_root, log_epoch, brin),
+            prepared,
             address,
-            school: Arc::clone(school),
-            recipient: Arc::clone(recipient),
             expected,
             limits: config.limits.decode(),
             transaction,
-            span,
+            leaf,
             rights,
             thresholds: config.integrity.thresholds,
             fresh_from: config
@@ -200,8 +321,6 @@ impl Delivery {
                 .map(|days| clock.today().saturating_sub(jiff::Span::new().days(days))),
             places,
             held_bytes: config.limits.held_bytes,
-            certificate,
-            start_ms: clock.now_ms(),
             clock: Arc::clone(clock),
         })
     }
@@ -218,13 +337,18 @@ impl Delivery {
         whole: bool,
         http_status: u16,
     ) -> Result<(), disclosure::Error> {
-        let status = if whole { OutcomeStatus::Sent } else { OutcomeStatus::Failed };
-        let outcome = Outcome { status, http_status, chunks: disclosed.chunks, bytes: disclosed.bytes };
-        log.note_blocking(self.leaf(LeafKind::Outcome).with_outcome(outcome))?;
+        log.note_blocking(self.outcome(disclosed, whole, http_status))?;
         if let Some(baseline) = disclosed.baseline.as_ref().filter(|_| whole) {
             self.keep_baseline(baseline);
         }
         Ok(())
+    }
+
+    /// The record of how such a delivery ended.
+    pub fn outcome<W>(&self, disclosed: &Disclosed<W>, whole: bool, http_status: u16) -> Leaf {
+        let status = if whole { OutcomeStatus::Sent } else { OutcomeStatus::Failed };
+        let outcome = Outcome { status, http_status, chunks: disclosed.chunks, bytes: disclosed.bytes };
+        self.leaf(LeafKind::Outcome).with_outcome(outcome)
     }
 
     /// What the delivery is judged by beside the one before; none where it is not of all pupils.
@@ -261,7 +385,15 @@ impl Delivery {
         let Some(feed) = summary.feed else { return Ok(Vec::new()) };
         let mut leaf = self.leaf(LeafKind::Drift);
         (leaf.released, leaf.withheld) = (0, 0);
-        ledger.note_feed(&self.school.brin, leaf, &catalogue().feed(feed).name, &summary.parts())
+        ledger.note_feed(&self.prepared.school.brin, leaf, &catalogue().feed(feed).name, &summary.parts())
+    }
+
+    /// Whether nothing is to be noted of what the document held.
+    pub fn knows_feed(&self, ledger: &Ledger, summary: &Summary) -> bool {
+        let Some(feed) = summary.feed else { return true };
+        let register = ledger.school(&self.prepared.school.brin);
+        register
+            .is_ok_and(|register| register.load().knows(&catalogue().feed(feed).name, summary.each_part()))
     }
 
     /// Puts on record that it is held, for somebody to decide on. Waits; not for async contexts.
@@ -272,9 +404,9 @@ impl Delivery {
     pub fn hold(&self, ledger: &Ledger, held: &Held) -> Result<(), standing::Error> {
         let hold = Hold {
             id: self.transaction,
-            recipient: self.recipient.id.clone(),
+            recipient: self.prepared.recipient.id.clone(),
             dependance: self.address.dependance.clone(),
-            agreement: self.agreement.id.clone(),
+            agreement: self.prepared.agreement.id.clone(),
             at_ms: self.clock.now_ms(),
             difference: held.difference.clone(),
             hash: held.baseline.hash(),
@@ -282,34 +414,34 @@ impl Delivery {
         };
         let mut leaf = self.leaf(LeafKind::Hold);
         leaf.refuse(Reason::Held);
-        ledger.hold(&self.school.brin, leaf, hold)?;
+        ledger.hold(&self.prepared.school.brin, leaf, hold)?;
         let written = held.baseline.write(&self.places.held);
         written.map_err(|error| disclosure::Error::Write(error.kind()).into())
     }
 
     /// The agreement it is under.
     pub fn agreement(&self) -> &Agreement {
-        &self.agreement
+        &self.prepared.agreement
     }
 
     /// The same, to be shared.
     pub fn shared_agreement(&self) -> &Arc<Agreement> {
-        &self.agreement
+        &self.prepared.agreement
     }
 
     /// What may leave.
     pub fn rulings(&self) -> &Rulings {
-        &self.rulings
+        &self.prepared.rulings
     }
 
     /// The keys of what stands for persons in the log.
     pub fn log_keys(&self) -> &LogKeys {
-        &self.log_keys
+        &self.prepared.log_keys[0]
     }
 
     /// Pseudonyms of all epochs, newest first.
     pub fn pseudonyms(&self) -> &[Pseudonymiser] {
-        &self.pseudonyms
+        &self.prepared.pseudonyms
     }
 
     /// What its documents are held to.
@@ -319,19 +451,19 @@ impl Delivery {
 
     /// Whether the feed's own ECK iD passes.
     pub fn passes_eckid(&self) -> bool {
-        self.agreement.domain == PseudonymDomain::PassEckId
+        self.prepared.agreement.domain == PseudonymDomain::PassEckId
     }
 
     /// What the minimiser needs to know of it.
     pub fn scope(&self) -> Scope<'_> {
         Scope {
-            rulings: &self.rulings,
-            pseudonyms: &self.pseudonyms[0],
+            rulings: &self.prepared.rulings,
+            pseudonyms: &self.prepared.pseudonyms[0],
             pass_eckid: self.passes_eckid(),
-            log_keys: &self.log_keys,
-            recipient: &self.recipient.id,
+            log_keys: &self.prepared.log_keys[0],
+            recipient: &self.prepared.recipient.id,
             school: &self.address,
-            identity: self.school.identity,
+            identity: self.prepared.school.identity,
             expected: self.expected,
             records: self.limits.records,
             rights: &self.rights,
@@ -341,24 +473,51 @@ impl Delivery {
 
     /// A leaf of this delivery.
     pub fn leaf(&self, kind: LeafKind) -> Leaf {
-        let mut leaf = Leaf::new(kind);
-        let dependance = self.address.dependance.as_deref().unwrap_or_default();
-        leaf.controller = Leaf::controller_code(&self.school.brin, dependance);
-        leaf.recipient = Leaf::recipient_code(&self.recipient.id);
-        leaf.trace_id = *self.transaction.as_bytes();
-        leaf.span_id = self.span;
-        leaf.start_ms = self.start_ms;
+        let mut leaf = self.leaf.clone();
+        leaf.kind = kind;
         leaf.end_ms = self.clock.now_ms();
-        leaf.activity = Leaf::activity_code(&self.agreement.id);
-        leaf.activity_version = self.agreement.version;
-        leaf.agreement = self.agreement.hash;
-        leaf.catalogue = catalogue().version();
-        leaf.pseudonym_epoch = self.pseudonyms[0].epoch();
-        leaf.log_epoch = self.log_keys.epoch();
-        leaf.status = 1;
-        leaf.verdicts = Verdicts::KEPT;
-        leaf.transaction = *self.transaction.as_bytes();
-        leaf.certificate = self.certificate;
         leaf
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{cli::init::init, clock::SystemClock};
+
+    #[test]
+    fn what_was_prepared_serves_one_delivery_at_a_time_under_one_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        init(&home, &SystemClock).unwrap();
+        let load = || Config::load(&home.join("sluis.toml"), &SystemClock).unwrap();
+        let (config, reloaded) = (load(), load());
+        let ledger = Ledger::reading(&config.data);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let shelf: Arc<Preparations> = Arc::default();
+        let decide = |config: &Config| {
+            let asked = Asked {
+                school: config.school("99DE").unwrap(),
+                dependance: None,
+                recipient: config.recipient("noordzee").unwrap(),
+                expected: None,
+                transaction: Uuid::nil(),
+                certificate: [0; 32],
+            };
+            let delivery = Delivery::decide_with(Some(&shelf), config, &ledger, &asked, &clock);
+            delivery.unwrap_or_else(|reason| panic!("{reason}"))
+        };
+        let of = |delivery: &Delivery| std::ptr::from_ref::<Prepared>(&delivery.prepared);
+        let (first, second) = (decide(&config), decide(&config));
+        let (one, other) = (of(&first), of(&second));
+        assert_ne!(one, other, "at the same time each has its own");
+        drop(first);
+        assert_eq!(of(&decide(&config)), one);
+        assert_eq!(of(&decide(&config)), one);
+        drop(second);
+        assert_eq!(shelf.shelf().len(), 2);
+        let _third = decide(&reloaded);
+        assert_eq!(shelf.shelf().len(), 2, "what was prepared before a reload is not for after it");
     }
 }

@@ -33,7 +33,7 @@ mod verify;
 pub mod wal;
 
 pub use calendar::Month;
-pub use commit::{Disclosure, Error, Log, Site, Stats};
+pub use commit::{Disclosure, Error, Log, Site, Stats, Submitted};
 pub use read::{OpenRows, Reader, ShowChunk, Wanted};
 pub use record::{KeptOut, Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row, RowOutcome, Subject};
 pub use retain::{Due, DueMonth, Erased, Retention, due};

@@ -1,10 +1,23 @@
 //! Stage 7: the one way out. What leaves Sluis leaves here, and here only what is on record is taken.
 
-use std::io::{self, Write};
+use std::{
+    future::Future,
+    io::{self, Write},
+};
 
 use bytes::Bytes;
 
 use crate::disclosure::Recorded;
+
+/// Takes what leaves without a thread that waits.
+pub trait Take {
+    /// Takes all of it.
+    ///
+    /// # Errors
+    ///
+    /// When it takes no more.
+    fn take(&mut self, bytes: Bytes) -> impl Future<Output = io::Result<()>> + Send;
+}
 
 /// The way out to one receiver, for one document.
 pub struct Egress<W> {
@@ -12,12 +25,22 @@ pub struct Egress<W> {
     bytes: u64,
 }
 
-impl<W: Write> Egress<W> {
-    /// A way out to `receiver`.
-    pub fn new(receiver: W) -> Self {
-        Self { receiver, bytes: 0 }
+impl<W: Take> Egress<W> {
+    /// As [`Egress::deliver`], without a thread that waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Egress::deliver`].
+    pub async fn send(&mut self, document: Recorded<String>) -> io::Result<()> {
+        let document = Bytes::from(document.into_inner());
+        let length = document.len() as u64;
+        self.receiver.take(document).await?;
+        self.bytes += length;
+        Ok(())
     }
+}
 
+impl<W: Write> Egress<W> {
     /// Sends what is on record.
     ///
     /// # Errors
@@ -29,6 +52,13 @@ impl<W: Write> Egress<W> {
         self.receiver.write_all(document.as_bytes())?;
         self.bytes += document.len() as u64;
         Ok(())
+    }
+}
+
+impl<W> Egress<W> {
+    /// A way out to `receiver`.
+    pub fn new(receiver: W) -> Self {
+        Self { receiver, bytes: 0 }
     }
 
     /// Bytes sent so far.

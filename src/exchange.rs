@@ -12,8 +12,11 @@ use std::io::{self, Read, Write};
 use crate::{
     decode::{self, Charset, DecodeError, decode},
     delivery::Delivery,
-    disclosure::{self, Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Row, RowOutcome, Subject},
-    egress::Egress,
+    disclosure::{
+        self, Disclosure, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Recorded, Row, RowOutcome, Subject,
+        Submitted,
+    },
+    egress::{Egress, Take},
     minimise::{self, Chunk, Minimiser, Outlet, Refusal, Summary},
     plausibility::{Baseline, Difference, Judge},
     policy::rules::{Reason, Verdicts},
@@ -46,20 +49,50 @@ pub fn attempt<R: Read, W: Write>(
     charset: Option<Charset>,
     receiver: W,
 ) -> Attempt<W> {
-    let waiting = Waiting { judge: delivery.judge(), ..Waiting::default() };
+    match stages(delivery, log, source, charset, receiver, false) {
+        Begun::Ended(attempt) => attempt,
+        Begun::Whole(_) => unreachable!("nothing waits for the caller"),
+    }
+}
+
+/// As [`attempt`], for a caller that can wait for the log without a thread: a document of which nothing had left when its
+/// end was reached is handed to the log, and the rest is for the caller to do.
+pub fn begin<R: Read, W: Write>(
+    delivery: &Delivery,
+    log: &Log,
+    source: R,
+    charset: Option<Charset>,
+    receiver: W,
+) -> Begun<W> {
+    stages(delivery, log, source, charset, receiver, true)
+}
+
+fn stages<R: Read, W: Write>(
+    delivery: &Delivery,
+    log: &Log,
+    source: R,
+    charset: Option<Charset>,
+    receiver: W,
+    hands_over: bool,
+) -> Begun<W> {
+    let waiting = Waiting { judge: delivery.judge(), hands_over, ..Waiting::default() };
     let recorder = Recorder { open: Open::new(log, delivery), egress: Egress::new(receiver), waiting };
     // Policy, pseudonym and encode: tokens in, chunks of what may leave out.
     let mut minimiser = Minimiser::new(delivery.scope(), recorder);
     let done = decode(source, charset, delivery.limits(), &mut minimiser)
         .map_err(Error::from)
         .and_then(|()| Ok(minimiser.finish()?));
-    let (mut summary, Recorder { open, egress, waiting }) = minimiser.into_parts();
+    let (mut summary, Recorder { mut open, egress, waiting }) = minimiser.into_parts();
     let (chunks, bytes) = (open.chunks, open.bytes);
     let mut baseline = None;
     let ended = match done {
         Ok(()) => {
             baseline = waiting.judge.and_then(Judge::into_baseline);
+            let pupils = open.pupils;
             open.all_left();
+            if let Some(submitted) = waiting.submitted {
+                return Begun::Whole(Pending { submitted, egress, summary, baseline, chunks, pupils });
+            }
             Ok(egress.into_receiver())
         }
         Err(error) => {
@@ -74,7 +107,71 @@ pub fn attempt<R: Read, W: Write>(
             Err(error)
         }
     };
-    Attempt { left: Disclosed { summary, receiver: (), chunks, bytes, baseline }, ended }
+    Begun::Ended(Attempt { left: Disclosed { summary, receiver: (), chunks, bytes, baseline }, ended })
+}
+
+/// What [`begin`] came to.
+pub enum Begun<W> {
+    /// It has ended.
+    Ended(Attempt<W>),
+    /// All of it waits to be on record.
+    Whole(Pending<W>),
+}
+
+/// A whole document that the log was handed, and of which nothing has left.
+#[must_use]
+pub struct Pending<W> {
+    submitted: Submitted<String>,
+    egress: Egress<W>,
+    summary: Summary,
+    baseline: Option<Baseline>,
+    chunks: u32,
+    pupils: (u64, u64),
+}
+
+impl<W: Take> Pending<W> {
+    /// Lets it out once it is on record. Dropped before it has ended, the delivery goes on record as failed.
+    pub async fn let_out(self, delivery: &Delivery, log: &Log) -> Attempt<W> {
+        let Self { submitted, mut egress, mut summary, baseline, chunks, pupils } = self;
+        let mut open = Open { may_wait: false, chunks, pupils, ..Open::new(log, delivery) };
+        let sent = match submitted.recorded().await {
+            Ok(documents) => send_all(&mut egress, &mut open, documents).await,
+            Err(error) => {
+                // It is not on record, so nothing was disclosed.
+                (open.chunks, open.pupils) = (0, (0, 0));
+                Err(Error::Log(error))
+            }
+        };
+        let (chunks, bytes, pupils) = (open.chunks, open.bytes, open.pupils);
+        let (ended, baseline) = match sent {
+            Ok(()) => {
+                open.all_left();
+                (Ok(egress.into_receiver()), baseline)
+            }
+            Err(error) => {
+                (summary.released, summary.withheld) = pupils;
+                if let Some(leaf) = open.into_failed(&error) {
+                    // If even this cannot be written, the next start records the outcome as unknown.
+                    let _ = log.note(leaf).await;
+                }
+                (Err(error), None)
+            }
+        };
+        Attempt { left: Disclosed { summary, receiver: (), chunks, bytes, baseline }, ended }
+    }
+}
+
+async fn send_all<W: Take>(
+    egress: &mut Egress<W>,
+    open: &mut Open<'_>,
+    documents: Vec<Recorded<String>>,
+) -> Result<(), Error> {
+    for document in documents {
+        let sent = egress.send(document).await;
+        open.bytes = egress.bytes();
+        sent.map_err(|error| Error::Receiver(error.kind()))?;
+    }
+    Ok(())
 }
 
 /// A delivery under way. Dropped after something has left and before all has, which a panic in a stage does too, it
@@ -88,11 +185,37 @@ struct Open<'d> {
     pupils: (u64, u64),
     /// Which rule was broken on the way.
     broken: Option<Reason>,
+    /// Whether it is dropped on a thread that may wait for the log.
+    may_wait: bool,
 }
 
 impl<'d> Open<'d> {
     fn new(log: &'d Log, delivery: &'d Delivery) -> Self {
-        Self { log, delivery, chunks: 0, bytes: 0, pupils: (0, 0), broken: None }
+        Self { log, delivery, chunks: 0, bytes: 0, pupils: (0, 0), broken: None, may_wait: true }
+    }
+
+    /// Hands chunks to the log. Says of how many pupils something leaves with them, and of how many nothing does.
+    fn submit(&self, chunks: Vec<Chunk>) -> Result<(Submitted<String>, (u64, u64)), disclosure::Error> {
+        let (mut released, mut pupils) = (0, 0);
+        let disclosures = (self.chunks..).zip(chunks).map(|(number, chunk)| {
+            let mut leaf = self.delivery.leaf(LeafKind::Disclosure);
+            leaf.chunk = number;
+            leaf.flags = if chunk.last { Leaf::LAST } else { 0 };
+            leaf.payload_mac = chunk.mac;
+            for row in chunk.rows.iter().filter(|row| row.subject == Subject::Leerling) {
+                pupils += 1;
+                released += u64::from(row.outcome == RowOutcome::Released);
+            }
+            (Disclosure { leaf, rows: chunk.rows }, chunk.document)
+        });
+        let submitted = self.log.submit(disclosures.collect())?;
+        Ok((submitted, (released, pupils - released)))
+    }
+
+    /// So many chunks are on record, or may be.
+    fn took(&mut self, chunks: usize, (released, withheld): (u64, u64)) {
+        self.chunks += u32::try_from(chunks).expect("chunks that wait in memory are few");
+        self.pupils = (self.pupils.0 + released, self.pupils.1 + withheld);
     }
 
     /// Something ended it before all had left.
@@ -100,29 +223,41 @@ impl<'d> Open<'d> {
         self.broken = error.reason();
     }
 
+    /// The same, where the caller puts it on record.
+    fn into_failed(mut self, error: &Error) -> Option<Leaf> {
+        self.broken = error.reason();
+        self.take_failed()
+    }
+
     /// The outcome is for the caller to record, who knows whether it arrived.
-    fn all_left(mut self) {
+    fn all_left(&mut self) {
         self.chunks = 0;
+    }
+
+    fn take_failed(&mut self) -> Option<Leaf> {
+        let chunks = std::mem::take(&mut self.chunks);
+        let outcome = Outcome { status: OutcomeStatus::Failed, http_status: 0, chunks, bytes: self.bytes };
+        let mut leaf = self.delivery.leaf(LeafKind::Outcome).with_outcome(outcome);
+        if let Some(reason) = self.broken {
+            leaf.verdicts = Verdicts::broken(reason.rule());
+        }
+        (chunks > 0).then_some(leaf)
     }
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        if self.chunks > 0 {
-            let (chunks, bytes) = (self.chunks, self.bytes);
-            let outcome = Outcome { status: OutcomeStatus::Failed, http_status: 0, chunks, bytes };
-            // If even this cannot be written, the next start records the outcome as unknown.
-            let mut leaf = self.delivery.leaf(LeafKind::Outcome).with_outcome(outcome);
-            if let Some(reason) = self.broken {
-                leaf.verdicts = Verdicts::broken(reason.rule());
-            }
-            let _ = self.log.note_blocking(leaf);
+        // If even this cannot be written, the next start records the outcome as unknown.
+        match self.take_failed() {
+            Some(leaf) if self.may_wait => drop(self.log.note_blocking(leaf)),
+            Some(leaf) => drop(self.log.submit(vec![(Disclosure { leaf, rows: Vec::new() }, ())])),
+            None => {}
         }
     }
 }
 
 /// Puts each chunk on record, and only then lets it out. Where there is a delivery before to hold this one against,
-/// chunks wait until it has been judged: as long as they are not too many.
+/// chunks wait until it has been judged: as long as they are not too many. Of a small document they wait for its end.
 struct Recorder<'d, W> {
     open: Open<'d>,
     egress: Egress<W>,
@@ -139,14 +274,21 @@ struct Waiting {
     ruled_by: Option<RightsAt>,
     /// They were too many: from here on each goes out at once, and is judged as it goes.
     full: bool,
+    /// Whether a document that waited whole is left to the caller, and what the log was handed then.
+    hands_over: bool,
+    submitted: Option<Submitted<String>>,
 }
+
+/// Bytes that wait for the end of a document that need not be judged: less than a full chunk has, so that of a long
+/// document nothing waits.
+const SMALL: usize = 16 * 1024;
 
 impl<W: Write> Outlet for Recorder<'_, W> {
     type Error = Error;
 
     fn chunk(&mut self, chunk: Chunk) -> Result<(), Error> {
         let delivery = self.open.delivery;
-        let Waiting { judge, chunks, bytes, ruled_by, full } = &mut self.waiting;
+        let Waiting { judge, chunks, bytes, ruled_by, full, hands_over, submitted } = &mut self.waiting;
         if chunk.no_changes {
             // It says nothing of any pupil, so there is nothing to compare.
             *judge = None;
@@ -158,7 +300,12 @@ impl<W: Write> Outlet for Recorder<'_, W> {
         *bytes += chunk.document.len() + chunk.rows.len() * Row::SIZE;
         chunks.push(chunk);
         let compares = judge.as_ref().is_some_and(Judge::compares);
-        if compares && !last && !*full && *bytes <= delivery.held_bytes() {
+        let wait = match (compares, *hands_over) {
+            (true, _) => delivery.held_bytes(),
+            (false, true) => SMALL,
+            (false, false) => 0,
+        };
+        if !last && !*full && *bytes <= wait {
             ruled_by.get_or_insert_with(|| delivery.rights_now());
             return Ok(());
         }
@@ -170,28 +317,22 @@ impl<W: Write> Outlet for Recorder<'_, W> {
         if ruled_by.take().is_some_and(|ruled_by| ruled_by != delivery.rights_now()) {
             return Err(Error::RightsChanged);
         }
+        let (handed_in, pupils) = self.open.submit(std::mem::take(chunks)).map_err(Error::Log)?;
+        let leave = last && *hands_over && !*full;
         *full = true;
-        std::mem::take(chunks).into_iter().try_for_each(|chunk| self.let_out(chunk))
-    }
-}
-
-impl<W: Write> Recorder<'_, W> {
-    fn let_out(&mut self, chunk: Chunk) -> Result<(), Error> {
-        let Open { log, delivery, .. } = self.open;
-        let mut leaf = delivery.leaf(LeafKind::Disclosure);
-        leaf.chunk = self.open.chunks;
-        leaf.flags = if chunk.last { Leaf::LAST } else { 0 };
-        leaf.payload_mac = chunk.mac;
-        let pupils = chunk.rows.iter().filter(|row| row.subject == Subject::Leerling);
-        let released = pupils.clone().filter(|row| row.outcome == RowOutcome::Released).count() as u64;
-        let withheld = pupils.count() as u64 - released;
-        let disclosure = Disclosure { leaf, rows: chunk.rows };
-        let recorded = log.record_blocking(disclosure, chunk.document).map_err(Error::Log)?;
-        self.open.chunks += 1;
+        if leave {
+            self.open.took(handed_in.len(), pupils);
+            *submitted = Some(handed_in);
+            return Ok(());
+        }
+        let recorded = handed_in.recorded_blocking().map_err(Error::Log)?;
         // From here on something may have left.
-        self.open.pupils = (self.open.pupils.0 + released, self.open.pupils.1 + withheld);
-        self.egress.deliver(recorded).map_err(|error| Error::Receiver(error.kind()))?;
-        self.open.bytes = self.egress.bytes();
+        self.open.took(recorded.len(), pupils);
+        for document in recorded {
+            let sent = self.egress.deliver(document);
+            self.open.bytes = self.egress.bytes();
+            sent.map_err(|error| Error::Receiver(error.kind()))?;
+        }
         Ok(())
     }
 }

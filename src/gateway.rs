@@ -17,6 +17,7 @@ mod webhook;
 
 use std::{
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -38,6 +39,7 @@ use crate::{
     bridge::Body,
     clock::Clock,
     config::{Config, Las, Recipient, School},
+    delivery::Preparations,
     disclosure::Log,
     expiry::Seen,
     ingress::{Operation, Presence, listener::Handler},
@@ -80,12 +82,13 @@ impl Route {
 pub struct State {
     config: Config,
     clients: Mutex<HashMap<(String, String), Arc<LasClient>>>,
+    preparations: Arc<Preparations>,
 }
 
 impl State {
     /// Takes a configuration into force.
     pub fn new(config: Config) -> Self {
-        Self { config, clients: Mutex::default() }
+        Self { config, clients: Mutex::default(), preparations: Arc::default() }
     }
 
     /// The configuration.
@@ -222,7 +225,6 @@ impl Gateway {
     /// What becomes of a request that has a place.
     async fn admitted(
         &self,
-        peer: Option<Arc<[u8]>>,
         request: Request<Incoming>,
         transaction: Uuid,
         place: OwnedSemaphorePermit,
@@ -231,8 +233,8 @@ impl Gateway {
         let account = Account::open(Arc::clone(&self.books), transaction, Some(place));
         let answered = async {
             match route {
-                Route::Notices(asked) => self.notices(peer, request, asked, &account).await,
-                Route::Uwlr => self.exchange(peer, request, &account).await,
+                Route::Notices(asked) => self.notices(request, asked, &account).await,
+                Route::Uwlr => self.exchange(request, &account).await,
             }
         };
         match answered.instrument(account.span.clone()).await {
@@ -267,11 +269,10 @@ impl Gateway {
     /// One exchange.
     async fn exchange(
         &self,
-        peer: Option<Arc<[u8]>>,
         request: Request<Incoming>,
         account: &Arc<Account>,
     ) -> Result<Response<Body>, Stop> {
-        let permitted = self.permit(peer, request, account).await?;
+        let permitted = self.permit(request, account).await?;
         match permitted.request.operation {
             Operation::BrengLeerresultaten => self.bring(permitted, account).await,
             Operation::HaalLeerkrachten
@@ -289,11 +290,11 @@ impl Handler for Gateway {
         let private = request.uri().path().starts_with("/notices");
         let has_body = !request.body().is_end_stream();
         // Without a certificate there is no connection here; what comes without one all the same shares what it gets.
-        let certificate = peer.clone().unwrap_or_default();
+        let certificate = peer.unwrap_or_default();
         let mut response = match self.asks_too_much(&certificate) {
             Some(response) => closed_if(has_body, response),
             None => match self.admit(&certificate, &mut request).await {
-                Ok((place, route)) => self.admitted(peer, request, transaction, place, route).await,
+                Ok((place, route)) => self.admitted(request, transaction, place, route).await,
                 Err(stop) => {
                     let account = Account::open(Arc::clone(&self.books), transaction, None);
                     closed_if(has_body, self.stopped(&account, &stop))
@@ -379,6 +380,26 @@ fn is_plausible(id: &Uuid, clock: &dyn Clock) -> bool {
     id.get_version_num() == 7
         && made_ms.is_some_and(|made_ms| made_ms.abs_diff(clock.now_ms()) <= DAY_MS)
         && !holds_elfproef_number(&id.to_string())
+}
+
+/// Up to so many bytes are read at once, where they came in; to hand them to another thread takes longer than that.
+const AT_ONCE: usize = 16 * 1024;
+
+/// Does work on so many bytes for an exchange, on another thread when there are many: the network cannot wait for that.
+async fn aside<T: Send + 'static>(
+    account: &Arc<Account>,
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Stop> {
+    if bytes <= AT_ONCE {
+        return catch_unwind(AssertUnwindSafe(work)).map_err(|_| fault::internal());
+    }
+    let held = Arc::clone(account);
+    let done = tokio::task::spawn_blocking(move || {
+        let _held = held;
+        work()
+    });
+    done.await.map_err(|_| fault::internal())
 }
 
 fn xml(status: StatusCode, body: Body) -> Response<Body> {

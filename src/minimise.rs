@@ -221,11 +221,16 @@ pub struct Summary {
 impl Summary {
     /// What the document held: fields by name, and what the catalogue does not know by the place it stands in.
     pub fn parts(&self) -> BTreeSet<String> {
+        self.each_part().map(Cow::into_owned).collect()
+    }
+
+    /// The same, one by one.
+    pub fn each_part(&self) -> impl Iterator<Item = Cow<'static, str>> {
         let catalogue = catalogue();
         let present = |field: usize| self.fields_released[field] + self.fields_withheld[field] > 0;
-        let fields = catalogue.fields().iter().filter(|field| present(field.id.index()));
+        let fields = catalogue.fields().iter().filter(move |field| present(field.id.index()));
         let unknown = self.unknown_in.iter().map(|&place| format!("{}/*", catalogue.tree().path(place)));
-        fields.map(|field| field.name.clone()).chain(unknown).collect()
+        fields.map(|field| Cow::from(field.name.as_str())).chain(unknown.map(Cow::from))
     }
 }
 

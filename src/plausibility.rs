@@ -13,7 +13,6 @@
 //! | 316 | 8 + 4 each | pupils: first bytes of handle and MAC, sorted |
 
 use std::{
-    collections::HashSet,
     fmt, fs,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -157,9 +156,8 @@ impl Baseline {
         })
     }
 
-    fn find(&self, handle: &[u8; 8]) -> Option<&[u8; 4]> {
-        let place = self.pupils.binary_search_by_key(&handle, |(known, _)| known).ok()?;
-        Some(&self.pupils[place].1)
+    fn find(&self, handle: &[u8; 8]) -> Option<usize> {
+        self.pupils.binary_search_by_key(&handle, |(known, _)| known).ok()
     }
 
     /// SHA-256 of its bytes: two deliveries of the same have the same.
@@ -222,7 +220,12 @@ impl Places {
 pub struct Judge {
     thresholds: Thresholds,
     before: Option<Baseline>,
+    /// What is kept, where it tells nothing about the delivery.
+    apart: Option<Baseline>,
     now: Baseline,
+    /// Which of the pupils there were have been seen again, and how many that are.
+    again: Vec<bool>,
+    came_again: u32,
     changed: u32,
     /// There are more pupils than a school has.
     beyond: bool,
@@ -236,8 +239,13 @@ impl Judge {
         let comparable = |before: &Baseline| {
             before.log_epoch == leaf.log_epoch && before.pupils.len() >= thresholds.from_pupils as usize
         };
-        let before = before.filter(comparable);
-        Self { thresholds, before, now: Baseline::begin(leaf), changed: 0, beyond: false }
+        let (before, apart) = match before {
+            Some(before) if comparable(&before) => (Some(before), None),
+            other => (None, other),
+        };
+        let again = vec![false; before.as_ref().map_or(0, |before| before.pupils.len())];
+        let now = Baseline::begin(leaf);
+        Self { thresholds, before, apart, now, again, came_again: 0, changed: 0, beyond: false }
     }
 
     /// Whether there is something to hold the delivery against: then nothing of it should leave before it is judged.
@@ -263,7 +271,11 @@ impl Judge {
                 }
             }
             if let Some(before) = &self.before {
-                let known = before.find(&handle);
+                let place = before.find(&handle);
+                if let Some(place) = place {
+                    self.came_again += u32::from(!std::mem::replace(&mut self.again[place], true));
+                }
+                let known = place.map(|place| &before.pupils[place].1);
                 // What leaves of a pupil is different too where the agreement is, or the key of its pseudonym.
                 let same_terms = before.agreement == self.now.agreement
                     && before.catalogue == self.now.catalogue
@@ -281,7 +293,7 @@ impl Judge {
         let before = self.before.as_ref().filter(|_| !self.beyond)?;
         let Thresholds { changed_percent, gone_percent, fill_points, from_pupils } = self.thresholds;
         let (was, now) = (count(&before.pupils), count(&self.now.pupils));
-        let gone = if whole { self.gone(before) } else { 0 };
+        let gone = if whole { was - self.came_again } else { 0 };
         let over =
             |part: u32, all: u32, percent: u8| u64::from(part) * 100 > u64::from(all) * u64::from(percent);
         let mut too_much = Vec::new();
@@ -300,12 +312,6 @@ impl Judge {
             return None;
         }
         Some(Difference { before: was, now, gone, changed: self.changed, fields, too_much })
-    }
-
-    fn gone(&self, before: &Baseline) -> u32 {
-        let now: HashSet<&[u8; 8]> = self.now.pupils.iter().map(|(handle, _)| handle).collect();
-        let gone = before.pupils.iter().filter(|(handle, _)| !now.contains(handle)).count();
-        u32::try_from(gone).expect("at most MOST")
     }
 
     fn jumps(&self, before: &Baseline) -> Vec<String> {
@@ -328,10 +334,12 @@ impl Judge {
         fields.map(|field| field.name.clone()).collect()
     }
 
-    /// What the next delivery is held against, when this one was whole; nothing where it has more pupils than a school.
-    pub fn into_baseline(self) -> Option<Baseline> {
+    /// What the next delivery is held against, when this one was whole; nothing where it has more pupils than a school, or
+    /// where it is what is kept already.
+    pub fn into_baseline(mut self) -> Option<Baseline> {
         let comparable = !self.beyond && !self.now.pupils.is_empty();
-        comparable.then(|| self.into_held())
+        let kept = self.before.take().or(self.apart.take());
+        comparable.then(|| self.into_held()).filter(|now| kept.as_ref() != Some(now))
     }
 
     /// What a delivery that is held came to. With none of the pupils left it is empty, and once approved the next is
@@ -401,7 +409,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (leaf, base) = (Leaf::new(LeafKind::Disclosure), places(dir.path()).base);
         let write = |rows: &[Row]| {
-            let baseline = judge(dir.path(), &leaf, rows).into_baseline().unwrap();
+            let baseline = judge(dir.path(), &leaf, rows).into_held();
             baseline.write(&base).unwrap();
             assert_eq!(fs::read(&base).unwrap(), baseline.to_bytes());
             fs::metadata(&base).unwrap().ino()

@@ -265,12 +265,12 @@ impl Ledger {
         parts: &BTreeSet<String>,
     ) -> Result<Vec<String>, Error> {
         let register = self.school(brin)?;
-        if register.load().knows(feed, parts) {
+        if register.load().knows(feed, parts.iter()) {
             return Ok(Vec::new());
         }
         // Of exchanges that end at the same time, one says it.
         let alone = self.alone();
-        if register.load().knows(feed, parts) {
+        if register.load().knows(feed, parts.iter()) {
             return Ok(Vec::new());
         }
         let new: Vec<String> = register.load().unseen(feed, parts).into_iter().cloned().collect();

@@ -42,6 +42,8 @@ const PUBLISH_AFTER: Duration = Duration::from_secs(5);
 const BATCH_BYTES: usize = 1024 * 1024;
 /// Records that may wait for the writer.
 const QUEUE: usize = 1024;
+/// How long a record that nobody waits for waits for others to be written with.
+const COMPANY: Duration = Duration::from_millis(10);
 
 /// Where a log lives, and who signs for it.
 #[derive(Debug)]
@@ -112,6 +114,50 @@ pub struct Disclosure {
     pub rows: Vec<Row>,
 }
 
+/// Payloads whose disclosures the log was handed.
+#[must_use]
+pub struct Submitted<T> {
+    answer: oneshot::Receiver<Result<Position, Error>>,
+    payloads: Vec<T>,
+}
+
+impl<T> Submitted<T> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.payloads.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.payloads.is_empty()
+    }
+
+    /// As [`Submitted::recorded`], for threads that may wait. Panics inside an async context.
+    ///
+    /// # Errors
+    ///
+    /// As [`Submitted::recorded`].
+    pub fn recorded_blocking(self) -> Result<Vec<Recorded<T>>, Error> {
+        let first = self.answer.blocking_recv().map_err(|_| Error::Poisoned)??;
+        Ok(recorded(first, self.payloads))
+    }
+
+    /// The payloads, once their disclosures are on disk.
+    ///
+    /// # Errors
+    ///
+    /// When they are not; the payloads are gone then.
+    pub async fn recorded(self) -> Result<Vec<Recorded<T>>, Error> {
+        let first = self.answer.await.map_err(|_| Error::Poisoned)??;
+        Ok(recorded(first, self.payloads))
+    }
+}
+
+fn recorded<T>(first: Position, payloads: Vec<T>) -> Vec<Recorded<T>> {
+    let positions = (first.0..).map(Position);
+    positions.zip(payloads).map(|(position, payload)| Recorded { position, payload }).collect()
+}
+
 /// What the writer has done so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stats {
@@ -131,15 +177,23 @@ struct Counters {
     poisoned: AtomicBool,
 }
 
-struct Request {
+/// A leaf and its rows, ready to be written.
+struct Entry {
     leaf: Leaf,
     salt: [u8; 32],
     rows: Vec<u8>,
+}
+
+/// What one caller wants on record, and waits for.
+struct Request {
+    entries: Vec<Entry>,
     answer: oneshot::Sender<Result<Position, Error>>,
 }
 
 enum Job {
-    Record(Box<Request>),
+    Record(Request),
+    /// Records that waited for company got none.
+    Flush,
     /// Segments whose rows are in sealed files.
     Sealed(Vec<String>),
 }
@@ -163,8 +217,12 @@ struct Inner {
 #[derive(Clone)]
 pub(super) struct Recorder {
     queue: Arc<Mutex<Option<mpsc::SyncSender<Job>>>>,
+    company: Company,
     counters: Arc<Counters>,
 }
+
+/// Requests that are written with the next that are.
+type Company = Arc<Mutex<Vec<Request>>>;
 
 impl Drop for Inner {
     fn drop(&mut self) {
@@ -214,6 +272,7 @@ impl Log {
         let opening = found.opening();
         let Found { end, length, last_ms, segments, sealed, publisher, .. } = found;
         let counters = Arc::new(Counters::default());
+        let company = Company::default();
         let (sealer, work) = mpsc::channel();
         let retention = site.retention;
         let mut writer = Writer {
@@ -224,6 +283,7 @@ impl Log {
             segments,
             last_ms,
             buffer: Vec::new(),
+            company: Arc::clone(&company),
             counters: Arc::clone(&counters),
             publisher,
             site,
@@ -240,7 +300,7 @@ impl Log {
             .name("disclosure-log".into())
             .spawn(move || writer.run(&waiting))
             .map_err(Error::Open)?;
-        let recorder = Recorder { queue: Arc::new(Mutex::new(Some(queue))), counters };
+        let recorder = Recorder { queue: Arc::new(Mutex::new(Some(queue))), company, counters };
         let standing: Replacing = Arc::new(Mutex::new(Some(Arc::clone(&storage))));
         let retainer = Retainer {
             storage,
@@ -267,9 +327,20 @@ impl Log {
     ///
     /// When it is not; the payload is gone then.
     pub async fn record<T>(&self, disclosure: Disclosure, payload: T) -> Result<Recorded<T>, Error> {
-        let answer = self.inner.recorder.submit(disclosure)?;
+        let answer = self.inner.recorder.submit([disclosure])?;
         let position = answer.await.map_err(|_| Error::Poisoned)??;
         Ok(Recorded { position, payload })
+    }
+
+    /// Hands disclosures to the log, which writes them in this order and syncs once. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// When the log takes none; the payloads are gone then.
+    pub fn submit<T>(&self, disclosures: Vec<(Disclosure, T)>) -> Result<Submitted<T>, Error> {
+        let (disclosures, payloads): (Vec<_>, Vec<_>) = disclosures.into_iter().unzip();
+        let answer = self.inner.recorder.submit(disclosures)?;
+        Ok(Submitted { answer, payloads })
     }
 
     /// As [`Log::record`], for threads that may wait. Panics inside an async context.
@@ -289,6 +360,24 @@ impl Log {
     /// When it is not on disk.
     pub async fn note(&self, leaf: Leaf) -> Result<Position, Error> {
         Ok(self.record(Disclosure { leaf, rows: Vec::new() }, ()).await?.position())
+    }
+
+    /// As [`Log::note`], for what nothing waits to leave for: it is written with what others have on record next, within
+    /// some milliseconds, and has no sync to itself unless there is nothing else to write.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on disk.
+    pub async fn note_soon(&self, leaf: Leaf) -> Result<Position, Error> {
+        let recorder = &self.inner.recorder;
+        let (answer, mut written) = oneshot::channel();
+        let entries = vec![entry(Disclosure { leaf, rows: Vec::new() })?];
+        recorder.company.lock().unwrap_or_else(PoisonError::into_inner).push(Request { entries, answer });
+        if let Ok(written) = tokio::time::timeout(COMPANY, &mut written).await {
+            return written.map_err(|_| Error::Poisoned)?;
+        }
+        recorder.send(Job::Flush)?;
+        written.await.map_err(|_| Error::Poisoned)?
     }
 
     /// As [`Log::note`], for threads that may wait.
@@ -418,7 +507,7 @@ impl Recorder {
     }
 
     pub(super) fn record_blocking(&self, disclosure: Disclosure) -> Result<Position, Error> {
-        self.submit(disclosure)?.blocking_recv().map_err(|_| Error::Poisoned)?
+        self.submit([disclosure])?.blocking_recv().map_err(|_| Error::Poisoned)?
     }
 
     /// Says that these segments are no longer needed for their rows.
@@ -432,35 +521,44 @@ impl Recorder {
         queue.send(job).map_err(|_| Error::Poisoned)
     }
 
-    fn submit(&self, disclosure: Disclosure) -> Result<oneshot::Receiver<Result<Position, Error>>, Error> {
-        let Disclosure { mut leaf, rows } = disclosure;
-        if rows.len() > MAX_ROWS || (!rows.is_empty() && leaf.kind != LeafKind::Disclosure) {
-            return Err(Error::Rows);
-        }
-        let mut salt = [0; 32];
-        let mut bytes = Vec::with_capacity(rows.len() * Row::SIZE);
-        if !rows.is_empty() {
-            SystemRandom::new().fill(&mut salt).map_err(|_| Error::Write(io::ErrorKind::Other))?;
-            (leaf.released, leaf.withheld) = (0, 0);
-            leaf.flags &= !Leaf::STAFF;
-            if rows[0].subject == Subject::Leerkracht {
-                leaf.flags |= Leaf::STAFF;
-            }
-            for row in &rows {
-                if !leaf.is_about(row.subject) {
-                    return Err(Error::Rows);
-                }
-                leaf.released |= row.released;
-                leaf.withheld |= row.withheld;
-                bytes.extend_from_slice(&row.to_bytes());
-            }
-            leaf.inner_root = merkle::inner_root(&salt, bytes.chunks_exact(Row::SIZE));
-            leaf.rows = u32::try_from(rows.len()).expect("at most 256");
-        }
+    fn submit(
+        &self,
+        disclosures: impl IntoIterator<Item = Disclosure>,
+    ) -> Result<oneshot::Receiver<Result<Position, Error>>, Error> {
+        let entries = disclosures.into_iter().map(entry).collect::<Result<_, _>>()?;
         let (answer, receiver) = oneshot::channel();
-        self.send(Job::Record(Box::new(Request { leaf, salt, rows: bytes, answer })))?;
+        self.send(Job::Record(Request { entries, answer }))?;
         Ok(receiver)
     }
+}
+
+/// Fills in what follows from the rows.
+fn entry(disclosure: Disclosure) -> Result<Entry, Error> {
+    let Disclosure { mut leaf, rows } = disclosure;
+    if rows.len() > MAX_ROWS || (!rows.is_empty() && leaf.kind != LeafKind::Disclosure) {
+        return Err(Error::Rows);
+    }
+    let mut salt = [0; 32];
+    let mut bytes = Vec::with_capacity(rows.len() * Row::SIZE);
+    if !rows.is_empty() {
+        SystemRandom::new().fill(&mut salt).map_err(|_| Error::Write(io::ErrorKind::Other))?;
+        (leaf.released, leaf.withheld) = (0, 0);
+        leaf.flags &= !Leaf::STAFF;
+        if rows[0].subject == Subject::Leerkracht {
+            leaf.flags |= Leaf::STAFF;
+        }
+        for row in &rows {
+            if !leaf.is_about(row.subject) {
+                return Err(Error::Rows);
+            }
+            leaf.released |= row.released;
+            leaf.withheld |= row.withheld;
+            bytes.extend_from_slice(&row.to_bytes());
+        }
+        leaf.inner_root = merkle::inner_root(&salt, bytes.chunks_exact(Row::SIZE));
+        leaf.rows = u32::try_from(rows.len()).expect("at most 256");
+    }
+    Ok(Entry { leaf, salt, rows: bytes })
 }
 
 struct Writer {
@@ -472,6 +570,7 @@ struct Writer {
     /// When the last record was made. Positions and times go the same way, whatever the clock does.
     last_ms: u64,
     buffer: Vec<u8>,
+    company: Company,
     counters: Arc<Counters>,
     publisher: Publisher,
     site: Site,
@@ -487,11 +586,12 @@ impl Writer {
                 Some(due) => waiting.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
             let done = match first {
-                Ok(Job::Record(first)) => self.commit(*first, waiting),
+                Ok(Job::Record(first)) => self.commit(Some(first), waiting),
+                Ok(Job::Flush) => self.commit(None, waiting),
                 Ok(Job::Sealed(segments)) => self.drop_segments(&segments).is_ok(),
                 Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => {
-                    let _ = self.publish();
+                    let _ = self.commit(None, waiting) && self.publish().is_ok();
                     return;
                 }
             };
@@ -504,31 +604,40 @@ impl Writer {
     }
 
     /// Commits all that waits. False when the log is poisoned.
-    fn commit(&mut self, first: Request, waiting: &mpsc::Receiver<Job>) -> bool {
-        let mut batch = vec![first];
+    fn commit(&mut self, first: Option<Request>, waiting: &mpsc::Receiver<Job>) -> bool {
+        let mut batch = std::mem::take(&mut *self.company.lock().unwrap_or_else(PoisonError::into_inner));
+        batch.extend(first);
         let mut bytes = 0;
         let mut sealed = Vec::new();
         while bytes < BATCH_BYTES {
             match waiting.try_recv() {
                 Ok(Job::Record(request)) => {
-                    bytes += request.rows.len() + Leaf::SIZE;
-                    batch.push(*request);
+                    bytes += request.entries.iter().map(|entry| entry.rows.len() + Leaf::SIZE).sum::<usize>();
+                    batch.push(request);
                 }
                 Ok(Job::Sealed(segments)) => sealed.extend(segments),
+                Ok(Job::Flush) => {}
                 Err(_) => break,
             }
         }
-        let written = self.write(batch.iter_mut().map(|request| {
-            let Request { leaf, salt, rows, .. } = request;
+        if batch.is_empty() && sealed.is_empty() {
+            return true;
+        }
+        let entries = batch.iter_mut().flat_map(|request| &mut request.entries);
+        let written = self.write(entries.map(|entry| {
+            let Entry { leaf, salt, rows } = entry;
             (leaf, &*salt, rows.as_slice())
         }));
         match written.and_then(|first| self.drop_segments(&sealed).map(|()| first)) {
             Ok(first) => {
-                let rows: usize = batch.iter().map(|request| request.rows.len() / Row::SIZE).sum();
+                let entries = batch.iter().flat_map(|request| &request.entries);
+                let rows: usize = entries.map(|entry| entry.rows.len() / Row::SIZE).sum();
                 self.counters.rows.fetch_add(rows as u64, Ordering::Relaxed);
-                for (request, position) in batch.into_iter().zip(first.0..) {
+                let mut position = first.0;
+                for Request { entries, answer } in batch {
                     // Whoever asked may have gone away; its record stays, and start-up calls it unknown.
-                    let _ = request.answer.send(Ok(Position(position)));
+                    let _ = answer.send(Ok(Position(position)));
+                    position += entries.len() as u64;
                 }
                 true
             }

@@ -72,7 +72,7 @@ impl Gateway {
 /// Results on their way, from the first record about them to the last.
 struct Bringing {
     account: Arc<Account>,
-    delivery: Delivery,
+    delivery: Box<Delivery>,
     client: Arc<LasClient>,
     state: Arc<State>,
     shutdown: Shutdown,

@@ -145,15 +145,14 @@ impl Caller {
 impl Gateway {
     pub(super) async fn notices(
         &self,
-        peer: Option<Arc<[u8]>>,
         request: Request<Incoming>,
         asked: Asked,
         account: &Arc<Account>,
     ) -> Result<Response<Body>, Stop> {
         account.asks(Matter::Notices);
         let state = self.state.load_full();
-        let peer = peer.and_then(|der| PeerCertificate::from_der(&der));
-        let recipient = peer.as_ref().and_then(|peer| state.config().recipient_of(peer)).cloned();
+        let peer = request.extensions().get::<Arc<PeerCertificate>>().cloned();
+        let recipient = peer.as_deref().and_then(|peer| state.config().recipient_of(peer)).cloned();
         let (Some(peer), Some(recipient)) = (peer, recipient) else {
             return Err(Stop::Problem(StatusCode::FORBIDDEN, "recipient-unknown"));
         };

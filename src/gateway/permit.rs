@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::{
     Gateway, State,
     account::Account,
-    fault::{REFUSED, Stop, fault, internal, refused},
+    aside,
+    fault::{REFUSED, Stop, fault, refused},
 };
 use crate::{
     bridge::{BodyError, Patience, RequestBody},
@@ -74,7 +75,7 @@ async fn read_request(
 /// A request that may be answered.
 pub(super) struct Permitted {
     pub(super) request: ingress::Request,
-    pub(super) delivery: Delivery,
+    pub(super) delivery: Box<Delivery>,
     pub(super) client: Arc<LasClient>,
     pub(super) state: Arc<State>,
     pub(super) school: Arc<School>,
@@ -84,14 +85,13 @@ impl Gateway {
     /// Certificate, form, autorisatie, school, agreement.
     pub(super) async fn permit(
         &self,
-        peer: Option<Arc<[u8]>>,
         request: Request<Incoming>,
         account: &Arc<Account>,
     ) -> Result<Permitted, Stop> {
         let state = self.state.load_full();
         let config = state.config();
-        let peer = peer.and_then(|der| PeerCertificate::from_der(&der));
-        let recipient = peer.as_ref().and_then(|peer| config.recipient_of(peer)).cloned();
+        let peer = request.extensions().get::<Arc<PeerCertificate>>().cloned();
+        let recipient = peer.as_deref().and_then(|peer| config.recipient_of(peer)).cloned();
         let (Some(peer), Some(recipient)) = (peer, recipient) else {
             return Err(fault(
                 FaultCode::AutorisatieOngeldig,
@@ -109,13 +109,9 @@ impl Gateway {
         let limits = &config.limits;
         let body = RequestBody::new(request.into_body(), patience(limits));
         let body = read_request(body, charset, limits, account).await.map_err(of_body_error)?;
-        // A large one takes longer than the network may wait for.
-        let (decode, held) = (limits.decode(), Arc::clone(account));
-        let read = tokio::task::spawn_blocking(move || {
-            let _held = held;
-            cleared(|| ingress::read(&body, charset, &decode))
-        });
-        let request = read.await.map_err(|_| internal())?.map_err(|error| {
+        let (decode, size) = (limits.decode(), body.len());
+        let read = aside(account, size, move || cleared(|| ingress::read(&body, charset, &decode)));
+        let request = read.await?.map_err(|error| {
             let text = match error {
                 RequestError::Form(_) => {
                     "Een datum, schooljaar, BRIN, vestiging of versie is ongeldig, of een onderdeel is onbekend of staat er dubbel."
@@ -170,9 +166,12 @@ impl Gateway {
         let decided = match (agrees, &school.las) {
             (false, _) => Err(Reason::SchoolOther),
             (true, None) => Err(Reason::SourceMissing),
-            (true, Some(las)) => Delivery::decide(config, &self.ledger, &asked, &self.clock)
-                .map(|delivery| (delivery, las))
-                .map_err(NoDelivery::reason),
+            (true, Some(las)) => {
+                let prepared = Some(&state.preparations);
+                Delivery::decide_with(prepared, config, &self.ledger, &asked, &self.clock)
+                    .map(|delivery| (Box::new(delivery), las))
+                    .map_err(NoDelivery::reason)
+            }
         };
         let (delivery, las) = match decided {
             Ok(decided) => decided,

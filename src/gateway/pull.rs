@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use tokio::{sync::oneshot, time::timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     Gateway,
     account::{Account, Books},
+    aside,
     ask::las_request,
     fault::{self, Stop, UNAVAILABLE, fault, internal},
     permit::Permitted,
@@ -16,12 +19,18 @@ use super::{
 };
 use crate::{
     bridge::{self, AnswerBody, Body, BodyReader, BodyWriter, Patience},
-    exchange::{Attempt, Error, attempt},
+    decode::Charset,
+    delivery::Delivery,
+    egress::Take,
+    exchange::{Attempt, Begun, Disclosed, Error, begin},
     fault::FaultCode,
     las::{LasAnswer, LasError},
     stack::cleared,
-    standing,
+    standing::{self, Ledger},
 };
+
+/// Of a request for a group, about.
+const GROUP_BYTES: usize = 256;
 
 impl Gateway {
     pub(super) async fn pull(
@@ -37,14 +46,14 @@ impl Gateway {
         let limits = &state.config().limits;
         let until = account.until(limits.exchange);
         let action = request.operation.soap_action();
-        let (clock, held) = (Arc::clone(&self.clock), Arc::clone(account));
+        let clock = Arc::clone(&self.clock);
         // A request may name very many groups.
-        let asked = tokio::task::spawn_blocking(move || {
-            let _held = held;
+        let size = request.groups.len() * GROUP_BYTES;
+        let asked = aside(account, size, move || {
             let message = las_request(&request, &delivery, &school, clock.as_ref());
             (message, delivery)
         });
-        let (message, delivery) = asked.await.map_err(|_| internal())?;
+        let (message, delivery) = asked.await?;
         let answer = timeout_at(until, client.ask(action, &account.transaction.to_string(), message?)).await;
         let answer = answer.unwrap_or(Err(LasError::TimedOut));
         let LasAnswer { charset, body } =
@@ -54,46 +63,92 @@ impl Gateway {
         let wanted = unwanted.clone().drop_guard();
         let patience =
             Patience { idle: limits.las_idle, bytes_per_second: limits.las_bytes_per_second, until };
-        let source = BodyReader::new(body, patience, limits.total_bytes.saturating_mul(2), unwanted);
+        let source = BodyReader::begin(body, patience, limits.total_bytes.saturating_mul(2), unwanted).await;
         let (writer, answer) = bridge::answer(limits.send_idle, until);
         let (started, head) = oneshot::channel();
         let receiver = Receiver { writer, begin: Some((started, answer)) };
-        let account = Arc::clone(account);
-        let ledger = Arc::clone(&self.ledger);
-        // The stages read and write like files, so they have a thread of their own.
-        let work = self.tasks.spawn_blocking(move || {
-            let _entered = account.span.enter();
-            let books = &account.books;
-            let attempt = || attempt(&delivery, &books.log, source, charset, receiver);
-            let Attempt { left, ended } = cleared(attempt);
-            books.metrics.disclosed(&left.summary, left.bytes);
-            let receiver = ended.inspect_err(|error| {
-                fault::say(error, left.chunks, left.bytes);
-                if let Error::Held(held) = error
-                    && let Err(error) = delivery.hold(&ledger, held)
-                {
-                    tracing::warn!(reason = %error, "that the delivery is held could not be put on record");
-                }
-            })?;
-            let whole = receiver.writer.finish();
-            let ended = delivery.ended(&books.log, &left, whole, 200);
-            say_drift(books, delivery.note_feed(&ledger, &left.summary));
-            if !whole {
-                tracing::warn!(left.chunks, left.bytes, "the supplier did not take the whole answer");
-            } else if ended.is_ok() {
-                account.sent();
-            }
-            Ok(())
-        });
+        let pulling = Pulling { account: Arc::clone(account), delivery, ledger: Arc::clone(&self.ledger) };
+        let work = pulling.run(source, charset, receiver).instrument(account.span.clone());
+        // What is on record has an outcome, also when the supplier hangs up: then this future is dropped, that one not.
+        let work = self.tasks.spawn(work);
         if let Ok(body) = head.await {
             return Ok(xml(StatusCode::OK, Body::Stream(body.wanted(wanted))));
         }
         // Nothing has left, so there is room for a fault.
-        Err(match work.await {
-            Ok(Err(error)) => fault::of_disclosure(&error),
-            Ok(Ok(())) | Err(_) => internal(),
-        })
+        Err(work.await.ok().and_then(Result::err).unwrap_or_else(internal))
     }
+}
+
+/// A document on its way, from its first byte to the outcome.
+struct Pulling {
+    account: Arc<Account>,
+    delivery: Box<Delivery>,
+    ledger: Arc<Ledger>,
+}
+
+impl Pulling {
+    async fn run(self, source: BodyReader, charset: Option<Charset>, receiver: Receiver) -> Result<(), Stop> {
+        // The stages read and write like files, so they have a thread of their own.
+        let (pulling, begun) = off_the_network(self, move |pulling| {
+            let Self { account, delivery, ledger } = pulling;
+            let begun = cleared(|| begin(delivery, &account.books.log, source, charset, receiver));
+            if let Begun::Ended(Attempt { ended: Err(Error::Held(held)), .. }) = &begun
+                && let Err(error) = delivery.hold(ledger, held)
+            {
+                tracing::warn!(reason = %error, "that the delivery is held could not be put on record");
+            }
+            begun
+        })
+        .await?;
+        let Self { account, delivery, .. } = &pulling;
+        let books = &account.books;
+        let Attempt { left, ended } = match begun {
+            Begun::Ended(attempt) => attempt,
+            Begun::Whole(pending) => pending.let_out(delivery, &books.log).await,
+        };
+        books.metrics.disclosed(&left.summary, left.bytes);
+        let receiver = ended.map_err(|error| {
+            fault::say(&error, left.chunks, left.bytes);
+            fault::of_disclosure(&error)
+        })?;
+        let whole = receiver.writer.end().await;
+        let noted = books.log.note_soon(delivery.outcome(&left, whole, 200)).await.is_ok();
+        if !whole {
+            tracing::warn!(left.chunks, left.bytes, "the supplier did not take the whole answer");
+        } else if noted {
+            account.sent();
+        }
+        pulling.keep(left, whole && noted).await
+    }
+
+    /// Keeps what the next delivery is compared with, where it is not what is kept already.
+    async fn keep(self, left: Disclosed<()>, whole: bool) -> Result<(), Stop> {
+        let baseline = left.baseline.filter(|_| whole);
+        if baseline.is_none() && self.delivery.knows_feed(&self.ledger, &left.summary) {
+            return Ok(());
+        }
+        off_the_network(self, move |pulling| {
+            let Self { account, delivery, ledger } = pulling;
+            if let Some(baseline) = &baseline {
+                delivery.keep_baseline(baseline);
+            }
+            say_drift(&account.books, delivery.note_feed(ledger, &left.summary));
+        })
+        .await
+        .map(|_| ())
+    }
+}
+
+/// Works on a thread that may wait.
+async fn off_the_network<T: Send + 'static>(
+    pulling: Pulling,
+    work: impl FnOnce(&Pulling) -> T + Send + 'static,
+) -> Result<(Pulling, T), Stop> {
+    let worked = tokio::task::spawn_blocking(move || {
+        let done = pulling.account.span.in_scope(|| work(&pulling));
+        (pulling, done)
+    });
+    worked.await.map_err(|_| internal())
 }
 
 /// Says what a feed holds that it never held before; whatever it is, it was withheld.
@@ -115,12 +170,25 @@ struct Receiver {
     begin: Option<(oneshot::Sender<AnswerBody>, AnswerBody)>,
 }
 
-impl std::io::Write for Receiver {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+impl Receiver {
+    fn begin(&mut self) {
         if let Some((started, answer)) = self.begin.take() {
             // Whoever asked may be gone; then the next line says so.
             let _ = started.send(answer);
         }
+    }
+}
+
+impl Take for Receiver {
+    async fn take(&mut self, bytes: Bytes) -> std::io::Result<()> {
+        self.begin();
+        self.writer.take(bytes).await
+    }
+}
+
+impl std::io::Write for Receiver {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.begin();
         self.writer.write(bytes)
     }
 

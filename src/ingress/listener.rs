@@ -36,6 +36,7 @@ use crate::{
     bridge::Body,
     framing::{Framed, MAX_HEAD, MAX_HEADERS, Refusal},
     metrics::{ConnectionRefusal, Metrics},
+    party::PeerCertificate,
     problem_details,
     shutdown::Shutdown,
     tls,
@@ -44,7 +45,8 @@ use crate::{
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one. `peer` is the client's certificate in DER, checked by the handshake; none on a port without TLS. Among
-    /// the request's extensions is a [`Presence`].
+    /// the request's extensions are a [`Presence`] and what the certificate says, read once for the connection, as an
+    /// `Arc<PeerCertificate>`.
     fn handle(
         &self,
         peer: Option<Arc<[u8]>>,
@@ -303,10 +305,15 @@ async fn requests<H, S>(
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let broken = CancellationToken::new();
+    let own = peer.as_ref().and_then(|peer| peer.own.as_deref());
+    let known = own.and_then(PeerCertificate::from_der).map(Arc::new);
     let service = service_fn(|mut request: Request<Incoming>| {
         let (handler, peer, metrics) = (Arc::clone(&handler), peer.clone(), Arc::clone(metrics));
         let (broken, shutdown) = (broken.clone(), shutdown.clone());
         request.extensions_mut().insert(presence.clone());
+        if let Some(known) = &known {
+            request.extensions_mut().insert(Arc::clone(known));
+        }
         async move {
             if let Some(refusal) = Refusal::of(&request) {
                 return Ok::<_, io::Error>(problem_details::closing(refusal.status(), refusal.code()));

@@ -47,8 +47,8 @@ impl Standing {
     }
 
     /// Whether anything about a feed is to be noted.
-    pub fn knows(&self, feed: &str, parts: &BTreeSet<String>) -> bool {
-        self.seen.get(feed).is_some_and(|seen| parts.is_subset(seen))
+    pub fn knows<P: AsRef<str>>(&self, feed: &str, mut parts: impl Iterator<Item = P>) -> bool {
+        self.seen.get(feed).is_some_and(|seen| parts.all(|part| seen.contains(part.as_ref())))
     }
 
     /// Notes what a feed holds, and gives what it never held before.

@@ -16,9 +16,7 @@ use uuid::Uuid;
 use super::{Register, Standing};
 use crate::{
     catalogue::Person,
-    config::School,
     disclosure::{KeptOut, rowfile::Handle},
-    keys::{KeyRing, Purpose},
     minimise::{KeepOut, all_identities},
     policy::agreement::{Agreement, Basis},
     pseudonym::LogKeys,
@@ -177,7 +175,8 @@ impl Index {
 /// The rights of a school's persons, as one agreement has to respect them.
 pub struct Rights {
     register: Register,
-    keys: Vec<LogKeys>,
+    /// Of all epochs.
+    keys: Arc<[LogKeys]>,
     agreement: String,
     purpose: String,
     basis: Basis,
@@ -188,7 +187,7 @@ pub struct Rights {
 pub struct Untraceable;
 
 impl Rights {
-    /// The rights that count under an agreement.
+    /// The rights that count under an agreement, told apart by the log keys that the school has.
     ///
     /// # Errors
     ///
@@ -196,25 +195,19 @@ impl Rights {
     pub fn under(
         register: Register,
         agreement: &Agreement,
-        school: &School,
-        keys: &KeyRing,
+        keys: Arc<[LogKeys]>,
     ) -> Result<Self, Untraceable> {
-        let standing = register.load();
-        let mut epochs = standing.index.epochs.clone();
-        let mut known = Vec::new();
-        for (place, (epoch, root)) in keys.all(&school.brin, Purpose::Log).enumerate() {
-            // What is entered while the exchange runs is entered under the newest.
-            if epochs.remove(&epoch) || place == 0 {
-                known.push(LogKeys::new(root, epoch, &school.brin));
-            }
-        }
-        if !epochs.is_empty() {
+        let traceable = register.load().index.epochs.iter().all(|epoch| known(&keys, *epoch));
+        if !traceable {
             return Err(Untraceable);
         }
         let (id, purpose) = (agreement.id.clone(), agreement.purpose.clone());
-        drop(standing);
-        Ok(Self { register, keys: known, agreement: id, purpose, basis: agreement.basis })
+        Ok(Self { register, keys, agreement: id, purpose, basis: agreement.basis })
     }
+}
+
+fn known(keys: &[LogKeys], epoch: u16) -> bool {
+    keys.iter().any(|keys| keys.epoch() == epoch)
 }
 
 /// What persons had asked for at a moment. Two are equal when nothing changed between.
@@ -242,14 +235,14 @@ impl KeepOut for Rights {
             return consent.then_some(KeptOut::GeenToestemming);
         }
         // Of an entry under a key that came while the exchange ran nobody can tell here whose it is.
-        let known = |epoch: &u16| self.keys.iter().any(|keys| keys.epoch() == *epoch);
-        if !standing.index.epochs.iter().all(known) {
+        let epochs = &standing.index.epochs;
+        if !epochs.iter().all(|epoch| known(&self.keys, *epoch)) {
             return Some(KeptOut::Beperking);
         }
         let identities = all_identities(record, person);
         let mut consented = false;
         let mut out = None;
-        for keys in &self.keys {
+        for keys in self.keys.iter().filter(|keys| epochs.contains(&keys.epoch())) {
             let handles = identities.iter().map(|identity| keys.subject_handle(identity));
             let places = handles.filter_map(|handle| standing.index.places.get(&handle)).flatten();
             for right in places.map(|&place| &standing.rights[place]) {

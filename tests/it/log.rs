@@ -4,6 +4,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
 };
 
 use jiff::civil::{Date, date};
@@ -11,7 +12,7 @@ use sluis::{
     clock::Clock,
     disclosure::{
         Against, Disclosure, Error, FindingKind, Leaf, LeafKind, Log, Outcome, OutcomeStatus, Position,
-        Reader, Report, Retention, Row, Site, Subject, VerifyError,
+        Reader, Recorded, Report, Retention, Row, Site, Subject, VerifyError,
         note::Signer,
         storage::{
             DirStorage,
@@ -385,6 +386,48 @@ fn exchanges_that_wait_share_a_sync() {
     assert_eq!(stats.rows, 64 * 20 * 2);
     assert!(syncs.load(SeqCst) < 64 * 20, "{} syncs", syncs.load(SeqCst));
     assert_eq!(check(dir.path()).unwrap().open, 64);
+}
+
+#[test]
+fn what_is_handed_over_together_shares_a_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    let before = log.stats();
+    let handed_over =
+        log.submit(vec![(disclosure(1, 0, 2), "first"), (disclosure(1, 1, 3), "second")]).unwrap();
+    assert_eq!(handed_over.len(), 2);
+    let recorded = handed_over.recorded_blocking().unwrap();
+    let after = log.stats();
+    assert_eq!((after.commits, after.records, after.rows), (before.commits + 1, before.records + 2, 5));
+    let positions: Vec<_> = recorded.iter().map(Recorded::position).collect();
+    let payloads: Vec<_> = recorded.into_iter().map(Recorded::into_inner).collect();
+    assert_eq!(payloads, ["first", "second"]);
+    log.close();
+    let chunks: Vec<_> = leaves(dir.path()).into_iter().filter(|(_, leaf)| leaf.rows > 0).collect();
+    assert_eq!(chunks.iter().map(|(position, _)| *position).collect::<Vec<_>>(), positions);
+    assert_eq!(chunks.iter().map(|(_, leaf)| (leaf.chunk, leaf.rows)).collect::<Vec<_>>(), [(0, 2), (1, 3)]);
+    assert!(log.submit(vec![(disclosure(2, 0, 1), ())]).is_err(), "a closed log takes nothing");
+}
+
+#[test]
+fn what_nothing_waits_for_is_written_with_the_next_or_alone_or_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let before = log.stats().commits;
+        let (outcome, next) = tokio::join!(log.note_soon(sent(1)), log.record(disclosure(2, 0, 1), ()));
+        assert_eq!(outcome.unwrap().0 + 1, next.unwrap().position().0, "in the order in which they came");
+        assert_eq!(log.stats().commits, before + 1);
+        log.note_soon(sent(2)).await.unwrap();
+        assert_eq!(log.stats().commits, before + 2, "nobody came");
+        let given_up = tokio::time::timeout(Duration::ZERO, log.note_soon(sent(3))).await;
+        assert!(given_up.is_err(), "it waits");
+    });
+    log.close();
+    let spans: Vec<_> = leaves(dir.path()).iter().map(|(_, leaf)| leaf.span_id[0]).collect();
+    assert_eq!(spans[spans.len() - 4..], [1, 2, 2, 3]);
+    assert!(runtime.block_on(log.note_soon(sent(4))).is_err());
 }
 
 /// Hours of school: three days with two deliveries each, and a fourth that goes on.
