@@ -221,6 +221,8 @@ pub struct RecordKind {
     pub person: Option<Person>,
     /// Its fields, in the standard's order.
     pub fields: Vec<FieldId>,
+    /// Those of them that the standard insists on, always or sometimes.
+    pub required: Vec<FieldId>,
     /// The field that holds its own key, where it has one.
     pub key: Option<FieldId>,
     /// The field that holds its ECK iD, where it has one.

@@ -21,6 +21,7 @@ mod report;
 mod retention;
 mod rights;
 mod serve;
+mod supervisor;
 mod users;
 mod who;
 

@@ -22,11 +22,13 @@ use crate::{
     clock::Clock,
     decode,
     disclosure::{self, Retention},
+    expiry::Ending,
     keys::{IdentitySource, KeyRing, NO_SCHOOL, Purpose},
     party::{CertificateMatch, PeerCertificate},
     plausibility::Thresholds,
     policy::agreement::{After, Agreements},
     problem::Problem,
+    tls,
 };
 
 /// Everything an operator decided, checked.
@@ -66,6 +68,8 @@ pub struct Config {
     pub schools: Vec<Arc<School>>,
     /// Recipients.
     pub recipients: Vec<Arc<Recipient>>,
+    /// Files among all these that end by themselves.
+    pub endings: Vec<Ending>,
 }
 
 /// How long what stands is kept, and what the school keeps itself.
@@ -114,7 +118,7 @@ pub struct Gateway {
     /// Address and port.
     pub listen: SocketAddr,
     /// TLS, with client certificates demanded.
-    pub tls: Arc<rustls::ServerConfig>,
+    pub tls: Arc<tls::Server>,
 }
 
 /// The review app.
@@ -123,7 +127,7 @@ pub struct Review {
     /// Address and port.
     pub listen: SocketAddr,
     /// TLS: its own certificate, or that of the gateway. Nobody is asked for one.
-    pub tls: Arc<rustls::ServerConfig>,
+    pub tls: Arc<tls::Server>,
     /// The file of accounts, which need not be there.
     pub accounts: PathBuf,
     /// How long a session may be idle: 30 min.
@@ -338,6 +342,8 @@ pub struct Limits {
     pub send_bytes_per_second: u64,
     /// For exchanges under way when Sluis stops: 30 s.
     pub drain: Duration,
+    /// Before that, with connections still accepted while `/ready` says no: 0.
+    pub drain_delay: Duration,
 }
 
 impl Limits {
@@ -463,6 +469,7 @@ mod tests {
                 school("77XY", None, None),
             ],
             recipients: Vec::new(),
+            endings: Vec::new(),
         };
         for (brin, dependance, key, expected) in [
             (Some("99DE"), "03", None, Some("99DE")),

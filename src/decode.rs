@@ -5,6 +5,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod input;
+mod markup;
 mod xml;
 
 pub use input::{Charset, Limits};

@@ -39,6 +39,7 @@ use crate::{
     clock::Clock,
     config::{Config, Las, Recipient, School},
     disclosure::Log,
+    expiry::Seen,
     ingress::{Operation, Presence, listener::Handler},
     las::LasClient,
     metrics::{Metrics, NotAdmitted},
@@ -113,6 +114,8 @@ pub struct Gateway {
     shutdown: Shutdown,
     rates: Rates,
     places: Places,
+    /// The certificates that recipients came with.
+    seen: Seen,
     /// Work that goes on when whoever asked for it has gone.
     tasks: TaskTracker,
 }
@@ -129,10 +132,11 @@ impl Gateway {
     ) -> Self {
         let places = Places::new(config.limits.exchanges);
         metrics.reload_success.set(1);
+        metrics.endings(&config.endings);
         let state = ArcSwap::from_pointee(State::new(config));
         let books = Arc::new(Books::new(log, metrics));
-        let (rates, tasks) = (Rates::default(), TaskTracker::new());
-        Self { state, books, ledger, clock, shutdown, rates, places, tasks }
+        let (rates, seen, tasks) = (Rates::default(), Seen::default(), TaskTracker::new());
+        Self { state, books, ledger, clock, shutdown, rates, places, seen, tasks }
     }
 
     /// The configuration in force.
@@ -142,15 +146,32 @@ impl Gateway {
 
     /// Takes another configuration into force. Exchanges under way keep theirs.
     pub fn reload(&self, config: Config) {
+        let metrics = &self.books.metrics;
+        metrics.endings(&config.endings);
+        let gone = self.seen.forget(|id| config.recipient(id).is_some());
+        gone.iter().for_each(|id| metrics.recipient_gone(id));
         self.state.store(Arc::new(State::new(config)));
         // It may name webhooks that were not there before.
         self.ledger.look_again();
-        self.books.metrics.reload_success.set(1);
+        metrics.reload_success.set(1);
     }
 
     /// Says that a reload failed; what was in force stays so.
     pub fn reload_failed(&self) {
         self.books.metrics.reload_success.set(0);
+    }
+
+    /// Says in the log what ends soon of the configuration, and of what recipients came with.
+    pub fn warn_of_endings(&self) {
+        let clock = self.clock.as_ref();
+        self.state.load().config().endings.iter().for_each(|ending| ending.warn(clock));
+        self.seen.warn(clock);
+    }
+
+    /// A recipient is known by its certificate.
+    fn known(&self, recipient: &Recipient, peer: &PeerCertificate) {
+        let until = self.seen.note(&recipient.id, peer, self.clock.as_ref());
+        self.books.metrics.recipient_ends(&recipient.id, until);
     }
 
     /// Returns once no exchange has work left, also none whose supplier has gone.
@@ -189,12 +210,8 @@ impl Gateway {
                 None => std::future::pending().await,
             }
         };
-        let place = if self.shutdown.is_draining() {
-            Err(NotAdmitted::Stopping)
-        } else {
-            let state = self.state.load_full();
-            self.places.take(peer, &state.config().limits, gone, &self.shutdown, metrics).await
-        };
+        let state = self.state.load_full();
+        let place = self.places.take(peer, &state.config().limits, gone, &self.shutdown, metrics).await;
         place.map(|place| (place, route)).map_err(|reason| {
             metrics.not_admitted(reason);
             let code = if reason == NotAdmitted::Stopping { "stopping" } else { "busy" };
@@ -316,7 +333,7 @@ impl Readiness for Gateway {
             // A configuration with an agreement that is not in order is never taken into force; the one before it
             // goes on to serve. `sluis_config_last_reload_success` tells of the other.
             ("agreements", true),
-            ("serving", !self.shutdown.is_draining()),
+            ("serving", !self.shutdown.is_leaving()),
         ]
     }
 

@@ -1,5 +1,6 @@
 //! Stage 1: what a supplier asks, from its certificate to a [`Request`] whose every part has been checked.
 
+pub mod handed;
 pub mod listener;
 mod request;
 mod socket;

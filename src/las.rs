@@ -2,6 +2,7 @@
 //! identity provider.
 
 use std::{
+    error::Error,
     future::Future,
     io,
     pin::Pin,
@@ -34,18 +35,21 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use crate::{
     decode::Charset,
     egress::OnRecord,
-    ingress::listener::{MAX_HEAD, head_bytes, is_uncompressed},
+    framing::{Framed, MAX_HEAD, MAX_HEADERS, Refusal},
+    ingress::listener::is_uncompressed,
 };
 
 /// Why a pupil administration gave no answer that can be read. Nothing it said is in here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LasError {
-    /// The connection broke, or its framing was wrong.
+    /// The connection broke.
     Broken,
     /// No connection, or no TLS.
     Connect,
     /// A compressed answer, which was not asked for.
     ContentEncoding,
+    /// An answer of which two readers could disagree where it ends.
+    Framing,
     /// More headers than it may have.
     Head,
     /// An answer that is no XML.
@@ -58,10 +62,11 @@ pub enum LasError {
 
 impl LasError {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Broken,
         Self::Connect,
         Self::ContentEncoding,
+        Self::Framing,
         Self::Head,
         Self::NotXml,
         Self::Status,
@@ -74,6 +79,7 @@ impl LasError {
             Self::Broken => "broken",
             Self::Connect => "connect",
             Self::ContentEncoding => "content_encoding",
+            Self::Framing => "framing",
             Self::Head => "head",
             Self::NotXml => "not_xml",
             Self::Status => "status",
@@ -114,6 +120,7 @@ impl LasClient {
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(4)
             .http1_max_buf_size(MAX_HEAD)
+            .http1_max_headers(MAX_HEADERS)
             .build(Connector { tls: tls.map(TlsConnector::from), connect });
         Self { url, response, client }
     }
@@ -155,17 +162,32 @@ impl LasClient {
         headers.insert("fsc-transaction-id", header(transaction)?);
         let answer =
             timeout(self.response, self.client.request(request)).await.map_err(|_| LasError::TimedOut)?;
-        let answer =
-            answer.map_err(|error| if error.is_connect() { LasError::Connect } else { LasError::Broken })?;
-        if head_bytes(answer.headers()) > MAX_HEAD {
-            return Err(LasError::Head);
-        }
+        let answer = answer.map_err(|error| match refusal(&error) {
+            Some(Refusal::HeadTooLarge) => LasError::Head,
+            Some(_) => LasError::Framing,
+            None if error.is_connect() => LasError::Connect,
+            None => LasError::Broken,
+        })?;
         if !matches!(answer.status(), StatusCode::OK | StatusCode::INTERNAL_SERVER_ERROR) {
             return Err(LasError::Status);
         }
         let charset = check_head(answer.headers())?;
         Ok(LasAnswer { charset, body: answer.into_body() })
     }
+}
+
+/// Why the answer was refused that ended in this error.
+fn refusal(error: &(dyn Error + 'static)) -> Option<Refusal> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(refusal) = error.downcast_ref() {
+            return Some(*refusal);
+        }
+        // An error of the network gives its own cause away, but not as its source.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source());
+    }
+    None
 }
 
 fn check_head(headers: &HeaderMap) -> Result<Option<Charset>, LasError> {
@@ -252,6 +274,7 @@ impl Collector {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(MAX_HEAD)
+            .http1_max_headers(MAX_HEADERS)
             .build(Connector { tls: tls.map(TlsConnector::from), connect: Self::CONNECT });
         Ok(Self { url, client })
     }
@@ -290,6 +313,7 @@ impl Messenger {
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
             .http1_max_buf_size(MAX_HEAD)
+            .http1_max_headers(MAX_HEADERS)
             .build(Connector { tls: tls.map(TlsConnector::from), connect: Collector::CONNECT });
         Self { url, client }
     }
@@ -334,6 +358,7 @@ impl IdentityClient {
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
             .http1_max_buf_size(MAX_HEAD)
+            .http1_max_headers(MAX_HEADERS)
             .build(Connector { tls: tls.map(TlsConnector::from), connect: Collector::CONNECT });
         Self { client }
     }
@@ -409,10 +434,11 @@ impl tower_service::Service<Uri> for Connector {
                 let stream = TcpStream::connect((host.as_str(), port)).await?;
                 stream.set_nodelay(true)?;
                 match tls {
-                    None => Ok(Stream::Plain(TokioIo::new(stream))),
+                    None => Ok(Stream::Plain(TokioIo::new(Framed::answers(stream)))),
                     Some(tls) => {
                         let name = ServerName::try_from(host).map_err(io::Error::other)?;
-                        Ok(Stream::Tls(Box::new(TokioIo::new(tls.connect(name, stream).await?))))
+                        let stream = Framed::answers(tls.connect(name, stream).await?);
+                        Ok(Stream::Tls(Box::new(TokioIo::new(stream))))
                     }
                 }
             };
@@ -423,8 +449,8 @@ impl tower_service::Service<Uri> for Connector {
 
 /// A connection with or without TLS.
 enum Stream {
-    Plain(TokioIo<TcpStream>),
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+    Plain(TokioIo<Framed<TcpStream>>),
+    Tls(Box<TokioIo<Framed<TlsStream<TcpStream>>>>),
 }
 
 impl Connection for Stream {

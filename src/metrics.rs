@@ -5,6 +5,7 @@ use prometheus::{
 };
 
 use crate::{
+    expiry::Ending,
     fault::FaultCode,
     ingress::Operation,
     las::LasError,
@@ -67,10 +68,13 @@ pub enum ConnectionRefusal {
     Handshake,
     /// The head of a request was not there in time. So end connections that are kept open and not used, too.
     Late,
+    /// A client certificate that was accepted and no longer is: expired, revoked, or of an authority that was dropped.
+    Withdrawn,
 }
 
 impl ConnectionRefusal {
-    const ALL: [Self; 5] = [Self::Certificate, Self::Compressed, Self::Framing, Self::Handshake, Self::Late];
+    const ALL: [Self; 6] =
+        [Self::Certificate, Self::Compressed, Self::Framing, Self::Handshake, Self::Late, Self::Withdrawn];
 
     fn label(self) -> &'static str {
         match self {
@@ -79,6 +83,7 @@ impl ConnectionRefusal {
             Self::Framing => "framing",
             Self::Handshake => "handshake",
             Self::Late => "late",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
@@ -141,6 +146,8 @@ pub struct Metrics {
     /// Parts that a feed never held before.
     pub drift: IntCounter,
     agreements_ending: IntGaugeVec,
+    expiry: IntGaugeVec,
+    recipient_expiry: IntGaugeVec,
     /// Connections open.
     pub connections: IntGauge,
     /// Bytes of answers and results handed over.
@@ -187,6 +194,14 @@ impl Metrics {
         let help = "Agreements in force that end within so many days, with none to follow";
         let agreements_ending = IntGaugeVec::new(Opts::new("sluis_agreements_ending", help), &["days"])?;
         registry.register(Box::new(agreements_ending.clone()))?;
+        let help = "When the first file of a kind ends by itself, in seconds since 1970: certificates, and revocation \
+                    lists of which the next is due";
+        let expiry = IntGaugeVec::new(Opts::new("sluis_expiry_timestamp_seconds", help), &["which"])?;
+        registry.register(Box::new(expiry.clone()))?;
+        let help = "When the first certificate ends that a recipient came with in the last day, in seconds since 1970";
+        let name = "sluis_recipient_certificate_expiry_timestamp_seconds";
+        let recipient_expiry = IntGaugeVec::new(Opts::new(name, help), &["recipient"])?;
+        registry.register(Box::new(recipient_expiry.clone()))?;
         let drift = IntCounter::new("sluis_drift_total", "Parts that a feed never held before")?;
         registry.register(Box::new(drift.clone()))?;
         let seconds = |name: &str, help: &str| {
@@ -248,6 +263,8 @@ impl Metrics {
             bytes_out,
             drift,
             agreements_ending,
+            expiry,
+            recipient_expiry,
             school_unknown,
             exchange_seconds,
             reload_success: gauge(
@@ -320,6 +337,26 @@ impl Metrics {
     pub fn agreements_ending(&self, days: i64, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.agreements_ending.with_label_values(&[days.to_string()]).set(count);
+    }
+
+    /// These files end by themselves. A kind of which there is none has no gauge: 0 would be long ago.
+    pub fn endings(&self, endings: &[Ending]) {
+        self.expiry.reset();
+        for ending in endings {
+            let gauge = self.expiry.with_label_values(&[ending.which.label()]);
+            let until = ending.validity.until;
+            gauge.set(if gauge.get() == 0 { until } else { until.min(gauge.get()) });
+        }
+    }
+
+    /// The first certificate of a recipient ends then. Its id is a label: there are as many as the configuration has.
+    pub fn recipient_ends(&self, recipient: &str, until: i64) {
+        self.recipient_expiry.with_label_values(&[recipient]).set(until);
+    }
+
+    /// A recipient is there no more.
+    pub fn recipient_gone(&self, recipient: &str) {
+        let _ = self.recipient_expiry.remove_label_values(&[recipient]);
     }
 
     /// A call to a pupil administration failed.

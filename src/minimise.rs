@@ -25,7 +25,7 @@ use crate::{
     fault::FaultCode,
     keys::IdentitySource,
     policy::Rulings,
-    pseudonym::{KeyKind, LogKeys, Pseudonymiser, PupilKey, Reading, Seen, digits},
+    pseudonym::{ContentMac, KeyKind, LogKeys, Pseudonymiser, PupilKey, Reading, Seen, digits},
     record::Record,
     token::{Sink, Token},
 };
@@ -100,6 +100,8 @@ impl KeepOut for Nobody {
 pub struct Chunk {
     /// Its bytes; a chunk whose persons were all withheld has none.
     pub document: String,
+    /// Its MAC for the log: over its bytes, with the MAC of each record of a person in the place of the record.
+    pub mac: [u8; 16],
     /// One row per person: all of pupils, or all of teachers.
     pub rows: Vec<Row>,
     /// Whether the document ends with it.
@@ -253,6 +255,9 @@ pub struct Minimiser<'a, O> {
     content: bool,
     school: Option<Record>,
     out: String,
+    /// Of what is in `out`, up to here.
+    mac: ContentMac,
+    mac_at: usize,
     rows: Vec<Row>,
     records: u64,
     numbers: [u32; 2],
@@ -295,6 +300,8 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             ..Summary::default()
         };
         Self {
+            mac: scope.log_keys.content_mac(),
+            mac_at: 0,
             catalogue,
             scope,
             outlet,
@@ -353,6 +360,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
                 return Err(Refusal::Nothing.into());
             }
             self.out.clear();
+            (self.mac, self.mac_at) = (self.scope.log_keys.content_mac(), 0);
             // School and groups were ruled on, and do not leave after all.
             let summary = &mut self.summary;
             for (released, withheld) in summary.fields_released.iter_mut().zip(&mut summary.fields_withheld) {
@@ -373,13 +381,20 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
 
     /// Hands over what is ready. Before there is content, only rows go: the document may yet turn out empty.
     fn send(&mut self, last: bool) -> Result<(), Error<O::Error>> {
-        let document = if self.content || last { std::mem::take(&mut self.out) } else { String::new() };
+        let mut mac = self.scope.log_keys.content_mac();
+        let mut document = String::new();
+        if self.content || last {
+            document = std::mem::take(&mut self.out);
+            std::mem::swap(&mut mac, &mut self.mac);
+            mac.update(&document.as_bytes()[std::mem::take(&mut self.mac_at)..]);
+        }
+        let mac = mac.finish();
         let rows = std::mem::replace(&mut self.rows, Vec::with_capacity(CHUNK));
         if document.is_empty() && rows.is_empty() && !last {
             return Ok(());
         }
         let no_changes = self.marker == Some(NO_CHANGES);
-        self.outlet.chunk(Chunk { document, rows, last, no_changes }).map_err(Error::Outlet)
+        self.outlet.chunk(Chunk { document, mac, rows, last, no_changes }).map_err(Error::Outlet)
     }
 
     fn begin(&mut self, feed: FeedId) -> Result<(), Refusal> {

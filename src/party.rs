@@ -6,6 +6,8 @@ use x509_parser::{
     prelude::{FromDer, X509Certificate},
 };
 
+use crate::expiry::Validity;
+
 /// How a recipient's certificate is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CertificateMatch {
@@ -21,6 +23,7 @@ pub enum CertificateMatch {
 #[derive(Debug, Clone)]
 pub struct PeerCertificate {
     thumbprint: [u8; 32],
+    validity: Validity,
     names: Vec<String>,
     serial: Option<String>,
 }
@@ -43,7 +46,12 @@ impl PeerCertificate {
             is_serial.then(|| attribute.as_str().ok().map(str::to_owned)).flatten()
         });
         let thumbprint = digest::digest(&digest::SHA256, der).as_ref().try_into().ok()?;
-        Some(Self { thumbprint, names, serial })
+        Some(Self { thumbprint, validity: Validity::of(&certificate), names, serial })
+    }
+
+    /// When it holds.
+    pub fn validity(&self) -> Validity {
+        self.validity
     }
 
     /// SHA-256 of the certificate.

@@ -168,19 +168,24 @@ impl Baseline {
         hash.as_ref().try_into().expect("SHA-256 gives 32 bytes")
     }
 
-    /// Puts it in the place of the one there is.
+    /// Puts it in the place of the one there is, unless that is the same: a new file waits for the disk, and mostly nothing
+    /// has changed.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+        let bytes = self.to_bytes();
+        if fs::read(path).is_ok_and(|known| known == bytes) {
+            return Ok(());
+        }
         let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         // Exchanges of the same school and recipient may end at the same time.
         let partial = path.with_extension(format!("{}.partial", uuid::Uuid::now_v7()));
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
-        file.write_all(&self.to_bytes())?;
+        file.write_all(&bytes)?;
         drop(file);
         fs::rename(&partial, path)
     }
@@ -388,6 +393,24 @@ mod tests {
         assert_eq!(Baseline::from_bytes(&bytes[..bytes.len() - 1]), None);
         baseline.write(&places(dir.path()).base).unwrap();
         assert!(judge(dir.path(), &leaf, &[]).compares());
+    }
+
+    #[test]
+    fn only_what_differs_is_written() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (leaf, base) = (Leaf::new(LeafKind::Disclosure), places(dir.path()).base);
+        let write = |rows: &[Row]| {
+            let baseline = judge(dir.path(), &leaf, rows).into_baseline().unwrap();
+            baseline.write(&base).unwrap();
+            assert_eq!(fs::read(&base).unwrap(), baseline.to_bytes());
+            fs::metadata(&base).unwrap().ino()
+        };
+        let first = write(&hundred());
+        assert_eq!(write(&hundred()), first, "the same file");
+        assert_ne!(write(&hundred()[1..]), first);
+        fs::OpenOptions::new().write(true).open(&base).unwrap().set_len(3).unwrap();
+        write(&hundred()[1..]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod sealed;
 mod token;
 
 pub use derive::{AuthorityRefused, ContentMac, LogKeys, Pseudonym, PseudonymDomain, Pseudonymiser};
+pub(crate) use identity::official_digits;
 pub use identity::{EckId, Identity, KeyKind, KeyRefused, PupilKey};
 pub use pgn::{Bsn, NotAPgn, Onderwijsnummer, Pgn};
 pub use scan::{Own, Reading, Released, Scanner, Seen, holds_elfproef_number};

@@ -42,9 +42,14 @@ pub struct Record {
 }
 
 impl Record {
+    /// Room for a pupil of whom all is filled in that schools fill in.
+    const ITEMS: usize = 48;
+    const TEXT: usize = 640;
+
     /// An empty record.
     pub fn new(kind: RecordId, root: NodeId) -> Self {
-        Self { kind, root, unknown: 0, items: Vec::new(), text: String::new(), open: Vec::new() }
+        let (items, text) = (Vec::with_capacity(Self::ITEMS), String::with_capacity(Self::TEXT));
+        Self { kind, root, unknown: 0, items, text, open: Vec::new() }
     }
 
     /// Takes a token between [`Token::Record`] and its end. Returns whether the record is complete.

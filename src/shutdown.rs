@@ -1,11 +1,13 @@
-//! Stopping in three steps: no new work, what is under way ends, what has not ended in time is cut.
+//! Stopping, step by step: unready, no new connections, idle connections closed, what has not ended in time cut.
 
 use tokio_util::sync::CancellationToken;
 
-/// Shared by everything that has to stop.
+/// Shared by everything that has to stop. Each step implies those before it.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
+    leave: CancellationToken,
     drain: CancellationToken,
+    hang_up: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -15,24 +17,41 @@ impl Shutdown {
         Self::default()
     }
 
-    /// No new work from now on.
+    /// New connections should go elsewhere: whoever asks is told so, and each answer is the last on its connection.
+    pub fn leave(&self) {
+        self.leave.cancel();
+    }
+
+    /// Whether each answer is the last on its connection.
+    pub fn is_leaving(&self) -> bool {
+        self.leave.is_cancelled()
+    }
+
+    /// No new connections from now on. Those that are open may still ask.
     pub fn drain(&self) {
+        self.leave();
         self.drain.cancel();
     }
 
-    /// Whether no new work is taken.
-    pub fn is_draining(&self) -> bool {
-        self.drain.is_cancelled()
-    }
-
-    /// Returns once no new work is to be taken.
+    /// Returns once no new connections are to be accepted.
     pub async fn draining(&self) {
         self.drain.cancelled().await;
     }
 
+    /// Closes connections on which nothing is under way.
+    pub fn hang_up(&self) {
+        self.drain();
+        self.hang_up.cancel();
+    }
+
+    /// Returns once idle connections are to be closed.
+    pub async fn hanging_up(&self) {
+        self.hang_up.cancelled().await;
+    }
+
     /// Cuts what is still under way.
     pub fn stop(&self) {
-        self.drain.cancel();
+        self.hang_up();
         self.stop.cancel();
     }
 

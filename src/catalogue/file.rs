@@ -145,6 +145,7 @@ pub(super) fn load(text: &str) -> Result<Catalogue, Fault> {
             name: record.id.clone(),
             person,
             fields: Vec::new(),
+            required: Vec::new(),
             key: None,
             eckid: None,
         });
@@ -222,6 +223,9 @@ pub(super) fn load(text: &str) -> Result<Catalogue, Fault> {
         let mixes_with = entry.mixes_with.as_ref().map(field_id).transpose()?;
         let kind = &mut records[record.index()];
         kind.fields.push(id);
+        if required != Required::No {
+            kind.required.push(id);
+        }
         if paths.iter().any(|path| path == "@key") {
             kind.key = Some(id);
         }
@@ -338,7 +342,7 @@ impl Builder<'_> {
                 };
                 let body = self.body();
                 let message = self.tree.child(body, element, namespace, role);
-                self.tree.nodes[Tree::DOCUMENT.index()].children.push(message);
+                self.tree.adopt(Tree::DOCUMENT, message);
                 Some(message)
             }
         };

@@ -98,6 +98,8 @@ pub struct Node {
     pub attributes: Vec<Attribute>,
     /// Elements inside.
     pub children: Vec<NodeId>,
+    /// Of each of them, what tells its name from most others.
+    stamps: Vec<Stamp>,
 }
 
 /// All places.
@@ -169,22 +171,34 @@ impl Tree {
         name: &str,
         hint: usize,
     ) -> Option<(usize, NodeId)> {
-        let children = &self.node(parent).children;
-        let matches = |&&id: &&NodeId| {
-            let node = self.node(id);
-            node.namespace == namespace && *node.name == *name
-        };
-        let after = children.get(hint..).unwrap_or_default();
-        let found = after.iter().position(|id| matches(&id)).map(|at| at + hint);
-        let found = found.or_else(|| children[..hint.min(children.len())].iter().position(|id| matches(&id)));
-        found.map(|at| (at, children[at]))
+        let Node { children, stamps, .. } = self.node(parent);
+        let wanted = Stamp::of(name);
+        let (before, after) = stamps.split_at(hint.min(stamps.len()));
+        let turns = after.iter().zip(before.len()..).chain(before.iter().zip(0..));
+        for (stamp, at) in turns {
+            if *stamp == wanted {
+                let node = self.node(children[at]);
+                if node.namespace == namespace && (wanted.is_all() || *node.name == *name) {
+                    return Some((at, children[at]));
+                }
+            }
+        }
+        None
     }
 
     pub(super) fn child(&mut self, parent: NodeId, name: &str, namespace: Namespace, role: Role) -> NodeId {
         let id = NodeId(u16::try_from(self.nodes.len()).expect("the catalogue has fewer than 65,536 places"));
         self.nodes.push(Node::new(name, namespace, role));
-        self.nodes[parent.index()].children.push(id);
+        self.adopt(parent, id);
         id
+    }
+
+    /// Has an element stand inside another, whatever it stands in already.
+    pub(super) fn adopt(&mut self, parent: NodeId, id: NodeId) {
+        let stamp = Stamp::of(&self.node(id).name);
+        let parent = &mut self.nodes[parent.index()];
+        parent.children.push(id);
+        parent.stamps.push(stamp);
     }
 
     /// The child of this name, made when it is not there yet.
@@ -202,6 +216,29 @@ impl Tree {
     }
 }
 
+/// The ends of a name: of one of at most sixteen bytes, all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    first: u64,
+    last: u64,
+    length: usize,
+}
+
+impl Stamp {
+    fn of(name: &str) -> Self {
+        let bytes = name.as_bytes();
+        let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+            _ => (bytes.iter().fold(0, |all, &byte| all << 8 | u64::from(byte)), 0),
+        };
+        Self { first, last, length: bytes.len() }
+    }
+
+    fn is_all(&self) -> bool {
+        self.length <= 2 * size_of::<u64>()
+    }
+}
+
 impl Node {
     fn new(name: &str, namespace: Namespace, role: Role) -> Self {
         Self {
@@ -214,6 +251,7 @@ impl Node {
             key_of: None,
             attributes: Vec::new(),
             children: Vec::new(),
+            stamps: Vec::new(),
         }
     }
 }

@@ -29,6 +29,19 @@ pub(super) fn run(file: &ConfigFile, clock: &dyn Clock) -> Result<(), ExitCode> 
         agreements.len(),
         config.keys.list().len(),
     );
+    for ending in &config.endings {
+        let (shown, validity, now) = (ending.file.display(), ending.validity, clock.now());
+        match validity.days_left(now) {
+            left if left < 0 => println!(
+                "{shown}: note: ended on {}; what it is for fails, so put a new one there",
+                validity.last_day()
+            ),
+            left if validity.ends_soon(now) => {
+                println!("{shown}: note: ends on {}, in {left} days", validity.last_day());
+            }
+            _ => {}
+        }
+    }
     let today = clock.today();
     for agreement in agreements {
         let shown = agreement.file.display();

@@ -229,7 +229,7 @@ async fn demonstrate(arguments: &Arguments, home: &Path, clock: &Arc<dyn Clock>)
         println!("  {review}\n\nCtrl-C stopt.");
         let _ = tokio::signal::ctrl_c().await;
     }
-    shutdown.drain();
+    shutdown.hang_up();
     let _ = tokio::time::timeout(Duration::from_secs(5), served).await;
     shutdown.stop();
     drop(log);

@@ -1,4 +1,9 @@
 //! `sluis serve`: the gateway and the operations port, until SIGTERM or SIGINT.
+//!
+//! Stopping goes in steps. `/ready` says no and each answer is the last on its connection; after `limits.drain_delay_ms`
+//! nothing new is accepted; half of `limits.drain_ms` later idle connections are closed; at its end, or at a second
+//! signal, what is still under way is cut and put on record as failed. A stop that was asked for is no failure of the
+//! process, also where it cut: it ends with 0, as nginx and HAProxy do, and the log tells what was cut.
 
 use std::{
     io::{self, Write},
@@ -12,25 +17,30 @@ use std::{
 use arc_swap::ArcSwap;
 use prometheus::Registry;
 use tokio::{
+    net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
     time::Instant,
 };
 
-use super::{ConfigFile, FAILED, report};
+use super::{ConfigFile, FAILED, report, supervisor};
 use crate::{
     clock::Clock,
     config::{Config, Limits},
     control::{Control, Desk},
     disclosure::{Leaf, Log},
     gateway::Gateway,
-    ingress::listener::{Settings, bind, serve},
+    ingress::{
+        handed::{self, Handed},
+        listener::{Settings, serve},
+    },
     metrics::Metrics,
     operations::Operations,
     policy::agreement::Agreement,
-    review::Review,
+    review::{Review, ReviewUnavailable},
     shutdown::Shutdown,
     standing::Ledger,
+    tls,
 };
 
 /// SIGXFSZ: a write would make a file larger than the process may. The same number on every Unix that Sluis runs on.
@@ -40,7 +50,9 @@ const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
 /// After a start, before the log is verified for the first time: then whoever waited has been served.
 const SETTLED: Duration = Duration::from_secs(15 * 60);
 /// For what was cut to write down how it ended.
-const CUT: Duration = Duration::from_secs(5);
+const CUT: Duration = Duration::from_secs(4);
+/// For threads to end, after that.
+const THREADS: Duration = Duration::from_secs(1);
 
 pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitCode> {
     let config = file.load(clock.as_ref())?;
@@ -60,6 +72,11 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         return Err(fail(format!("{}: has no [gateway]; add one to serve", file.config.display())));
     };
     let (listen, tls) = (gateway.listen, Arc::clone(&gateway.tls));
+    let handed = Handed::from_env().map_err(|error| fail(error.to_string()))?;
+    let mut asked = vec!["gateway"];
+    asked.extend(config.review.as_ref().map(|_| "review"));
+    asked.extend(config.operations.map(|_| "operations"));
+    handed.only(&asked).map_err(|error| fail(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Pages of the review app wait on threads of their own: none is taken from an exchange.
@@ -123,18 +140,23 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         Arc::clone(clock),
         parts.shutdown.clone(),
     ));
-    let served = runtime.block_on(Arc::new(parts).serve(&gateway, file, clock));
+    let served = runtime.block_on(Arc::new(parts).serve(handed, &gateway, file, clock));
     // Exchanges that were cut leave their threads behind; they end when their channels do.
-    runtime.shutdown_timeout(CUT);
+    runtime.shutdown_timeout(THREADS);
     drop(gateway);
     drop(control);
     log.close();
-    served.map_err(|error| fail(format!("cannot listen ({})", error.kind())))
+    served.map_err(|error| fail(error.to_string()))
 }
 
 /// Says something on standard output. Whoever started the process may have stopped listening: that is no reason to stop.
 fn say(what: &str) {
     let _ = writeln!(io::stdout(), "{what}");
+}
+
+/// Where a listener is, with the port that it was given.
+fn address_of(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(configured)
 }
 
 /// What stays as it was at the start, whatever is reloaded.
@@ -171,6 +193,7 @@ impl Started {
             ("limits.send_idle_ms", was.send_idle != is.send_idle),
             ("limits.send_bytes_per_second", was.send_bytes_per_second != is.send_bytes_per_second),
             ("limits.drain_ms", was.drain != is.drain),
+            ("limits.drain_delay_ms", was.drain_delay != is.drain_delay),
         ]
         .into_iter()
         .filter_map(|(name, changed)| changed.then_some(name))
@@ -193,12 +216,36 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
         })
     }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.hangup.recv() => Told::Reload,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.terminate.recv() => Told::Stop,
+        }
+    }
+}
+
+enum Told {
+    Reload,
+    Stop,
+}
+
+/// Why it does not serve.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Listen(#[from] handed::Error),
+    #[error("the review app cannot be started: {0}")]
+    Review(#[from] ReviewUnavailable),
+    #[error("signals cannot be had ({})", .0.kind())]
+    Signals(io::Error),
 }
 
 struct Parts {
     started: Started,
-    tls: Arc<ArcSwap<rustls::ServerConfig>>,
-    review_tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    tls: Arc<ArcSwap<tls::Server>>,
+    review_tls: Option<Arc<ArcSwap<tls::Server>>>,
     metrics: Arc<Metrics>,
     registry: Registry,
     shutdown: Shutdown,
@@ -236,13 +283,14 @@ impl Parts {
 
     async fn serve(
         self: Arc<Self>,
+        mut handed: Handed,
         gateway: &Arc<Gateway>,
         file: &ConfigFile,
         clock: &Arc<dyn Clock>,
-    ) -> io::Result<()> {
+    ) -> Result<(), Error> {
         let Started { listen, operations, ref limits, .. } = self.started;
         // Before anything is said: whoever reads that it listens may tell it to stop.
-        let signals = Signals::new()?;
+        let mut signals = Signals::new().map_err(Error::Signals)?;
         let settings = Settings {
             header_read: limits.header_read,
             connections: limits.connections,
@@ -255,8 +303,8 @@ impl Parts {
         let operations = match operations {
             None => None,
             Some(address) => {
-                let listener = bind(address)?;
-                say(&format!("operations on http://{}", listener.local_addr()?));
+                let listener = handed.listener("operations", address)?;
+                say(&format!("operations on http://{}", address_of(&listener, address)));
                 let handler = Arc::new(Operations::new(self.registry.clone(), Arc::clone(gateway)));
                 let metrics = Arc::clone(&self.metrics);
                 Some(tokio::spawn(serve(
@@ -269,9 +317,9 @@ impl Parts {
                 )))
             }
         };
-        let review = self.review(gateway, settings, file, clock)?;
-        let listener = bind(listen)?;
-        say(&format!("gateway on https://{}/uwlr", listener.local_addr()?));
+        let review = self.review(&mut handed, gateway, settings, file, clock)?;
+        let listener = handed.listener("gateway", listen)?;
+        say(&format!("gateway on https://{}/uwlr", address_of(&listener, listen)));
         let exchange = tokio::spawn(serve(
             listener,
             Some(Arc::clone(&self.tls)),
@@ -281,22 +329,19 @@ impl Parts {
             self.shutdown.clone(),
         ));
         tokio::spawn(Arc::clone(gateway).bring_notices());
-        self.until_told(signals, gateway, review.as_ref().map(|(app, _)| app), file, clock).await;
-        self.shutdown.drain();
-        tracing::info!("draining");
-        let mut ended = std::pin::pin!(async {
+        supervisor::ready();
+        self.until_told(&mut signals, gateway, review.as_ref().map(|(app, _)| app), file, clock).await;
+        let ended = async {
             let _ = exchange.await;
             // Work whose supplier has gone has no connection any more.
             gateway.settled().await;
-        });
-        if tokio::time::timeout(limits.drain, ended.as_mut()).await.is_err() {
-            tracing::warn!("exchanges that did not end in time are cut");
-            self.shutdown.stop();
-            let _ = tokio::time::timeout(CUT, ended).await;
-        }
-        if let Some((_, served)) = review {
-            let _ = served.await;
-        }
+            // Browsers ask again by themselves.
+            self.shutdown.hang_up();
+            if let Some((_, served)) = review {
+                let _ = served.await;
+            }
+        };
+        self.stop(ended, &mut signals).await;
         operations_shutdown.stop();
         if let Some(operations) = operations {
             let _ = operations.await;
@@ -304,14 +349,46 @@ impl Parts {
         Ok(())
     }
 
+    /// Stops step by step, until all has ended or was cut.
+    async fn stop(&self, ended: impl Future<Output = ()>, signals: &mut Signals) {
+        let Limits { drain, drain_delay, .. } = self.started.limits;
+        let mut ended = std::pin::pin!(ended);
+        self.shutdown.leave();
+        supervisor::stopping(drain_delay + drain + CUT + THREADS);
+        tracing::info!("draining");
+        let drained = async {
+            tokio::time::sleep(drain_delay).await;
+            self.shutdown.drain();
+            // A request that comes in on a connection that was idle still has half of the time.
+            if tokio::time::timeout(drain / 2, ended.as_mut()).await.is_ok() {
+                return true;
+            }
+            self.shutdown.hang_up();
+            tokio::time::timeout(drain - drain / 2, ended.as_mut()).await.is_ok()
+        };
+        let drained = tokio::select! {
+            drained = drained => drained,
+            () = async { while !matches!(signals.next().await, Told::Stop) {} } => {
+                tracing::warn!("told to stop once more");
+                false
+            }
+        };
+        if !drained {
+            tracing::warn!("exchanges that did not end in time are cut");
+            self.shutdown.stop();
+            let _ = tokio::time::timeout(CUT, ended).await;
+        }
+    }
+
     /// The review app, where the configuration has one.
     fn review(
         self: &Arc<Self>,
+        handed: &mut Handed,
         gateway: &Arc<Gateway>,
         settings: Settings,
         file: &ConfigFile,
         clock: &Arc<dyn Clock>,
-    ) -> io::Result<Option<(Arc<Review>, JoinHandle<()>)>> {
+    ) -> Result<Option<(Arc<Review>, JoinHandle<()>)>, Error> {
         let state = gateway.state();
         let Some((own, tls)) = state.config().review.as_ref().zip(self.review_tls.clone()) else {
             return Ok(None);
@@ -320,8 +397,7 @@ impl Parts {
             (Arc::clone(self), Arc::clone(gateway), ConfigFile::at(file.config.clone()));
         let at = Arc::clone(clock);
         let reload = Box::new(move || parts.reload(&in_force, &file, &at));
-        let app =
-            Review::new(own, Arc::clone(gateway), self.desk(clock), reload).map_err(io::Error::other)?;
+        let app = Review::new(own, Arc::clone(gateway), self.desk(clock), reload)?;
         let app = Arc::new(app);
         let first = Arc::clone(&app);
         tokio::task::spawn_blocking(move || {
@@ -329,8 +405,8 @@ impl Parts {
                 tracing::warn!(kind = %error.kind(), "the index of deliveries could not be made");
             }
         });
-        let listener = bind(own.listen)?;
-        say(&format!("review on https://{}/", listener.local_addr()?));
+        let listener = handed.listener("review", own.listen)?;
+        say(&format!("review on https://{}/", address_of(&listener, own.listen)));
         let (metrics, shutdown) = (Arc::clone(&self.metrics), self.shutdown.clone());
         let served =
             tokio::spawn(serve(listener, Some(tls), settings, Arc::new(Arc::clone(&app)), metrics, shutdown));
@@ -339,6 +415,13 @@ impl Parts {
 
     /// Takes the configuration as it is now into force, unless it is not in order; says whether it was.
     fn reload(&self, gateway: &Gateway, file: &ConfigFile, clock: &Arc<dyn Clock>) -> bool {
+        supervisor::reloading();
+        let taken = self.take(gateway, file, clock);
+        supervisor::reloaded(taken);
+        taken
+    }
+
+    fn take(&self, gateway: &Gateway, file: &ConfigFile, clock: &Arc<dyn Clock>) -> bool {
         let config = match Config::load(&file.config, clock.as_ref()) {
             Ok(config) => config,
             Err(problems) => {
@@ -362,6 +445,7 @@ impl Parts {
         let agreements = config.agreements.all().to_vec();
         tokio::task::spawn_blocking(move || put_on_record(&clerk, keys, &agreements));
         gateway.reload(config);
+        gateway.warn_of_endings();
         if !unchanged.is_empty() {
             let settings = unchanged.join(", ");
             tracing::warn!(settings, "changes that need a restart have no effect yet");
@@ -373,7 +457,7 @@ impl Parts {
     /// Returns on SIGTERM or SIGINT; reloads on SIGHUP.
     async fn until_told(
         &self,
-        mut signals: Signals,
+        signals: &mut Signals,
         gateway: &Arc<Gateway>,
         review: Option<&Arc<Review>>,
         file: &ConfigFile,
@@ -384,6 +468,7 @@ impl Parts {
         loop {
             tokio::select! {
                 _ = daily.tick() => {
+                    gateway.warn_of_endings();
                     let (clerk, state) = (self.desk(clock), gateway.state());
                     tokio::task::spawn_blocking(move || let_go(&clerk, state.config()));
                 }
@@ -392,10 +477,11 @@ impl Parts {
                         review.verify(gateway.state().config());
                     }
                 }
-                _ = signals.terminate.recv() => return,
-                _ = signals.interrupt.recv() => return,
-                _ = signals.hangup.recv() => {
-                    self.reload(gateway, file, clock);
+                told = signals.next() => match told {
+                    Told::Reload => {
+                        self.reload(gateway, file, clock);
+                    }
+                    Told::Stop => return,
                 }
             }
         }

@@ -25,6 +25,7 @@ use crate::{
     catalogue::catalogue,
     clock::{Clock, amsterdam},
     disclosure::Retention,
+    expiry::{Ending, Which},
     keys::{IdentitySource, KeyRing, check_private, is_brin},
     party::CertificateMatch,
     plausibility::Thresholds,
@@ -67,6 +68,7 @@ struct FileGateway {
     certificate: FilePath,
     private_key: FilePath,
     client_ca: FilePath,
+    client_crl: Option<Spanned<Vec<FilePath>>>,
 }
 
 #[derive(Deserialize)]
@@ -271,6 +273,7 @@ limits! {
     send_idle_ms = 30_000, 10, 3_600_000;
     send_bytes_per_second = 1024, 1, 1_073_741_824;
     drain_ms = 30_000, 0, 3_600_000;
+    drain_delay_ms = 0, 0, 600_000;
 }
 
 impl CheckedLimits {
@@ -308,6 +311,7 @@ impl CheckedLimits {
             send_idle: ms(self.send_idle_ms),
             send_bytes_per_second: self.send_bytes_per_second,
             drain: ms(self.drain_ms),
+            drain_delay: ms(self.drain_delay_ms),
         }
     }
 }
@@ -330,6 +334,7 @@ pub(super) fn load(path: &Path, clock: &dyn Clock) -> Result<Config, Vec<Problem
         lines: Lines::new(&text),
         clock,
         folders: HashSet::new(),
+        endings: Vec::new(),
         problems: Vec::new(),
     };
     if amsterdam().is_none() {
@@ -350,6 +355,7 @@ struct Check<'f> {
     clock: &'f dyn Clock,
     /// Folders that were looked at.
     folders: HashSet<PathBuf>,
+    endings: Vec<Ending>,
     problems: Vec<Problem>,
 }
 
@@ -388,6 +394,12 @@ impl Check<'_> {
             if listen.get_ref().port() != 0 && !seen.insert(*listen.get_ref()) {
                 self.wrong(listen.span(), "another listener has this address", "give each a port of its own");
             }
+        }
+        if let Some(operations) = &file.operations
+            && !operations.listen.get_ref().ip().is_loopback()
+        {
+            let mend = "listen on 127.0.0.1 or [::1], and have a proxy with TLS there for who is elsewhere";
+            self.wrong(operations.listen.span(), "plain HTTP is accepted on loopback only", mend);
         }
         // What is declared counts for agreements, also where something else about it is wrong.
         let brins: Vec<String> = file.school.iter().map(|school| school.brin.get_ref().clone()).collect();
@@ -442,6 +454,7 @@ impl Check<'_> {
             limits,
             schools,
             recipients,
+            endings: std::mem::take(&mut self.endings),
         })
     }
 
@@ -563,7 +576,21 @@ impl Check<'_> {
         self.secret(&identity.private_key);
         let client_ca = self.base.join(&gateway.client_ca);
         self.file(&client_ca);
-        let config = tls::server_config(&identity, &client_ca, self.clock);
+        let client_crl = gateway
+            .client_crl
+            .as_ref()
+            .map_or_else(Vec::new, |lists| lists.get_ref().iter().map(|list| self.base.join(list)).collect());
+        if let Some(none) = gateway.client_crl.as_ref().filter(|_| client_crl.is_empty()) {
+            let mend = "name the files of the revocation lists, or remove it: then nothing is looked up";
+            self.wrong(none.span(), "client_crl names no list", mend);
+        }
+        for list in &client_crl {
+            self.file(list);
+            self.endings.extend(Ending::of_revocations(list));
+        }
+        self.ends(Which::Gateway, &identity.certificate);
+        self.ends(Which::ClientCa, &client_ca);
+        let config = tls::server_config(&identity, &client_ca, &client_crl, self.clock);
         let tls = Arc::new(self.keep(config)?);
         Some(Gateway { listen: *gateway.listen.get_ref(), tls })
     }
@@ -603,6 +630,7 @@ impl Check<'_> {
         let own = review.certificate.is_some();
         if own {
             self.secret(&identity.private_key);
+            self.ends(Which::Review, &identity.certificate);
         }
         let tls = match tls::open_server_config(&identity, self.clock) {
             Err(_) if !own => None,
@@ -620,8 +648,7 @@ impl Check<'_> {
         self.secret(&accounts);
         let read = Accounts::new(accounts.clone()).check();
         self.keep(read.map_err(|problem| vec![problem]))?;
-        let mut tls = tls?;
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let tls = tls?;
         Some(Review {
             listen: *review.listen.get_ref(),
             tls: Arc::new(tls),
@@ -800,11 +827,13 @@ impl Check<'_> {
         };
         if let Some(identity) = &identity {
             self.secret(&identity.private_key);
+            self.ends(Which::LasClient, &identity.certificate);
         }
         let tls = match (url.scheme_str(), las.ca) {
             (Some("https"), Some(ca)) => {
                 let ca = self.base.join(ca);
                 self.file(&ca);
+                self.ends(Which::LasCa, &ca);
                 let config = tls::client_config(&ca, identity.as_ref(), self.clock);
                 self.keep(config).map(|config| Some(Arc::new(config)))
             }
@@ -845,6 +874,7 @@ impl Check<'_> {
             (Some(url), Some(ca)) if url.scheme_str() == Some("https") => {
                 let ca = self.base.join(ca);
                 self.file(&ca);
+                self.ends(Which::WebhookCa, &ca);
                 let config = tls::client_config(&ca, None, self.clock);
                 self.keep(config).map(|config| Some(Arc::new(config)))
             }
@@ -1011,6 +1041,13 @@ impl Check<'_> {
             let what = format!("others may put files in it (mode {:04o})", mode & 0o7777);
             let mend = format!("run `chmod go-w {}`", folder.display());
             self.problems.push(Problem::new(folder, what, mend));
+        }
+    }
+
+    /// Takes note of when a file of certificates ends; once, whoever else uses it for the same.
+    fn ends(&mut self, which: Which, file: &Path) {
+        if !self.endings.iter().any(|known| known.which == which && known.file == file) {
+            self.endings.extend(Ending::of_certificates(which, file));
         }
     }
 

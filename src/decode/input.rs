@@ -1,9 +1,6 @@
 //! Bytes of whatever encoding → UTF-8, with limits on everything.
 
-use std::{
-    fmt,
-    io::{self, BufRead, Read},
-};
+use std::io::{self, Read};
 
 use encoding_rs::{Decoder, DecoderResult, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
@@ -16,7 +13,7 @@ pub struct Limits {
     pub name_bytes: usize,
     /// Attributes of one element.
     pub attributes: usize,
-    /// Bytes of one value; also the longest run of a document without markup is at most four times this.
+    /// Bytes of one value; a tag, a comment or the text between two tags may have four times as many.
     pub text_bytes: usize,
     /// Bytes of the whole document, as UTF-8.
     pub total_bytes: u64,
@@ -24,6 +21,13 @@ pub struct Limits {
     pub records: u64,
     /// Bytes of one record as it is held in memory, some per element besides the values.
     pub record_bytes: usize,
+}
+
+impl Limits {
+    /// Bytes of a tag, a comment, or text between two tags.
+    pub(super) fn stretch(&self) -> usize {
+        self.text_bytes.saturating_mul(4)
+    }
 }
 
 impl Default for Limits {
@@ -66,12 +70,14 @@ impl Charset {
     }
 }
 
-/// Why no more can be read. Carried through the XML reader inside an [`io::Error`].
+/// Why no more can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     /// The encoding contradicts the declaration, the byte order mark or the Content-Type.
     Contradiction,
-    /// A stretch without end: no markup within the limit.
+    /// The source failed.
+    Io(io::ErrorKind),
+    /// A stretch without end: a tag, comment or text longer than the limit.
     Stretch,
     /// The whole is too large.
     Total,
@@ -81,44 +87,35 @@ pub(super) enum Stop {
     Undecodable,
 }
 
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
-impl std::error::Error for Stop {}
-
-/// Size of each of the two buffers.
+/// Bytes read at a time.
 const BUFFER: usize = 32 * 1024;
 /// The XML declaration has to end within so many bytes.
 const DECLARATION: usize = 256;
+/// The longest character of UTF-8, less one byte.
+const CARRY: usize = 3;
 
-/// A reader of UTF-8 over a source of any of the three encodings.
+/// A document as UTF-8, of which a stretch is held: what has been read and not been consumed.
 pub(super) struct Input<R> {
     source: R,
     raw: Box<[u8]>,
     raw_start: usize,
     raw_end: usize,
+    /// The source has no more.
     ended: bool,
-    /// Only for encodings other than UTF-8, whose bytes are handed on where they stand.
-    transcoder: Option<Transcoder>,
+    /// What the document has no more after.
+    stopped: Option<Stop>,
+    /// Only for encodings other than UTF-8.
+    transcoder: Option<Decoder>,
     charset: Charset,
     hint: Option<Charset>,
     started: bool,
-    since_event: usize,
+    text: String,
+    start: usize,
     stretch: usize,
     total: u64,
     total_limit: u64,
-    line: u64,
-}
-
-struct Transcoder {
-    decoder: Decoder,
-    text: Box<[u8]>,
-    start: usize,
-    end: usize,
-    finished: bool,
+    /// Line ends in what is no longer held.
+    lines: u64,
 }
 
 impl<R: Read> Input<R> {
@@ -129,26 +126,33 @@ impl<R: Read> Input<R> {
             raw_start: 0,
             raw_end: 0,
             ended: false,
+            stopped: None,
             transcoder: None,
             charset: Charset::Utf8,
             hint,
             started: false,
-            since_event: 0,
-            stretch: limits.text_bytes.saturating_mul(4),
+            text: String::with_capacity(2 * BUFFER),
+            start: 0,
+            stretch: limits.stretch(),
             total: 0,
             total_limit: limits.total_bytes,
-            line: 1,
+            lines: 0,
         }
     }
 
-    /// Says that an event is complete; what follows counts anew.
-    pub(super) fn event_done(&mut self) {
-        self.since_event = 0;
+    /// What is held.
+    pub(super) fn text(&self) -> &str {
+        &self.text[self.start..]
     }
 
-    /// Line of the next byte, counted from 1.
-    pub(super) fn line(&self) -> u64 {
-        self.line
+    /// Lets go of the first bytes of it.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.start += count;
+    }
+
+    /// The line, counted from 1, of a place in what is held.
+    pub(super) fn line(&self, at: usize) -> u64 {
+        self.lines + line_ends(&self.text.as_bytes()[..self.start + at]) + 1
     }
 
     /// Whether what the document declares is what it is.
@@ -160,55 +164,123 @@ impl<R: Read> Input<R> {
         }
     }
 
-    fn refill(&mut self) -> io::Result<()> {
-        while self.raw_start == self.raw_end && !self.ended {
-            match self.source.read(&mut self.raw) {
+    /// Holds more of the document; false when there is no more.
+    ///
+    /// What is held grows by half at least, or to the end: whoever looks again at what was not complete does not do so
+    /// for each byte of a source that drips.
+    pub(super) fn more(&mut self) -> Result<bool, Stop> {
+        self.lines += line_ends(&self.text.as_bytes()[..self.start]);
+        self.text.drain(..self.start);
+        self.start = 0;
+        let before = self.text.len();
+        if !self.started {
+            self.start()?;
+        }
+        if before > self.stretch {
+            return Err(Stop::Stretch);
+        }
+        while self.text.len() <= before + before / 2 {
+            if let Some(stop) = self.stopped {
+                return if self.text.len() > before { Ok(true) } else { Err(stop) };
+            }
+            if self.ended && self.raw_start == self.raw_end && self.transcoder.is_none() {
+                return Ok(self.text.len() > before);
+            }
+            let from = self.text.len();
+            // What was read to tell the encoding by is decoded before more is.
+            let read = if self.raw_end - self.raw_start > CARRY { Ok(()) } else { self.read() };
+            if let Err(stop) = read.and_then(|()| self.decode()) {
+                self.stopped = Some(stop);
+            }
+            self.total += (self.text.len() - from) as u64;
+            if self.total > self.total_limit {
+                self.stopped = Some(Stop::Total);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads from the source, behind what was read before and not decoded.
+    fn read(&mut self) -> Result<(), Stop> {
+        self.raw.copy_within(self.raw_start..self.raw_end, 0);
+        self.raw_end -= self.raw_start;
+        self.raw_start = 0;
+        while !self.ended {
+            match self.source.read(&mut self.raw[self.raw_end..]) {
                 Ok(0) => self.ended = true,
                 Ok(read) => {
-                    self.raw_start = 0;
-                    self.raw_end = read;
+                    self.raw_end += read;
+                    break;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(Stop::Io(error.kind())),
             }
         }
         Ok(())
     }
 
+    /// Turns what was read into text.
+    fn decode(&mut self) -> Result<(), Stop> {
+        let raw = &self.raw[self.raw_start..self.raw_end];
+        if let Some(decoder) = &mut self.transcoder {
+            let room = decoder.max_utf8_buffer_length_without_replacement(raw.len());
+            self.text.reserve(room.ok_or(Stop::Total)?);
+            let (result, read) =
+                decoder.decode_to_string_without_replacement(raw, &mut self.text, self.ended);
+            self.raw_start += read;
+            return match result {
+                DecoderResult::InputEmpty => {
+                    if self.ended {
+                        self.transcoder = None;
+                    }
+                    Ok(())
+                }
+                DecoderResult::Malformed(..) => Err(Stop::Undecodable),
+                DecoderResult::OutputFull => Ok(()),
+            };
+        }
+        match std::str::from_utf8(raw) {
+            Ok(text) => {
+                self.text.push_str(text);
+                self.raw_start = self.raw_end;
+                Ok(())
+            }
+            Err(error) => {
+                let (whole, rest) = raw.split_at(error.valid_up_to());
+                self.text.push_str(std::str::from_utf8(whole).map_err(|_| Stop::Undecodable)?);
+                self.raw_start += whole.len();
+                // The rest of the last character is still to come.
+                let incomplete = error.error_len().is_none() && rest.len() <= CARRY && !self.ended;
+                if incomplete { Ok(()) } else { Err(Stop::Undecodable) }
+            }
+        }
+    }
+
     /// Reads until the first bytes tell the encoding.
-    fn start(&mut self) -> io::Result<()> {
+    fn start(&mut self) -> Result<(), Stop> {
         self.started = true;
         while self.raw_end < DECLARATION && !self.ended {
-            match self.source.read(&mut self.raw[self.raw_end..]) {
-                Ok(0) => self.ended = true,
-                Ok(read) => self.raw_end += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            self.read()?;
         }
         let head = &self.raw[..self.raw_end];
         let (marked, mark) = match head {
             [0xEF, 0xBB, 0xBF, ..] => (Some(Charset::Utf8), 3),
-            [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => {
-                return Err(io::Error::other(Stop::Unsupported));
-            }
+            [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => return Err(Stop::Unsupported),
             [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => (Some(Charset::Utf16), 2),
             // UTF-16 without its mark: which byte order is a guess, and Sluis does not guess.
-            [0, b'<', ..] | [b'<', 0, ..] => return Err(io::Error::other(Stop::Contradiction)),
+            [0, b'<', ..] | [b'<', 0, ..] => return Err(Stop::Contradiction),
             _ => (None, 0),
         };
         self.charset = match (marked, self.hint) {
             (Some(marked), None) => marked,
             (Some(marked), Some(hint)) if marked == hint => marked,
-            (Some(_), Some(_)) | (None, Some(Charset::Utf16)) => {
-                return Err(io::Error::other(Stop::Contradiction));
-            }
+            (Some(_), Some(_)) | (None, Some(Charset::Utf16)) => return Err(Stop::Contradiction),
             (None, Some(hint)) => hint,
             (None, None) => match declared_encoding(head) {
                 None => Charset::Utf8,
                 Some(label) => match Charset::parse(label) {
-                    None => return Err(io::Error::other(Stop::Unsupported)),
-                    Some(Charset::Utf16) => return Err(io::Error::other(Stop::Contradiction)),
+                    None => return Err(Stop::Unsupported),
+                    Some(Charset::Utf16) => return Err(Stop::Contradiction),
                     Some(charset) => charset,
                 },
             },
@@ -219,89 +291,14 @@ impl<R: Read> Input<R> {
             (Charset::Utf16, [0xFE, 0xFF, ..]) => Some(UTF_16BE),
             (Charset::Utf16, _) => Some(UTF_16LE),
         };
+        self.transcoder = encoding.map(|encoding| encoding.new_decoder_without_bom_handling());
         self.raw_start = mark;
-        self.transcoder = encoding.map(|encoding| Transcoder {
-            decoder: encoding.new_decoder_without_bom_handling(),
-            text: vec![0; BUFFER].into_boxed_slice(),
-            start: 0,
-            end: 0,
-            finished: false,
-        });
         Ok(())
     }
-
-    fn transcode(&mut self) -> io::Result<()> {
-        loop {
-            self.refill()?;
-            let Some(transcoder) = &mut self.transcoder else { return Ok(()) };
-            if transcoder.start < transcoder.end || transcoder.finished {
-                return Ok(());
-            }
-            let last = self.ended;
-            let raw = &self.raw[self.raw_start..self.raw_end];
-            let (result, read, written) =
-                transcoder.decoder.decode_to_utf8_without_replacement(raw, &mut transcoder.text, last);
-            self.raw_start += read;
-            transcoder.start = 0;
-            transcoder.end = written;
-            match result {
-                DecoderResult::InputEmpty => transcoder.finished = last,
-                DecoderResult::Malformed(..) => return Err(io::Error::other(Stop::Undecodable)),
-                DecoderResult::OutputFull => {}
-            }
-        }
-    }
 }
 
-impl<R: Read> Read for Input<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let ready = self.fill_buf()?;
-        let count = ready.len().min(out.len());
-        out[..count].copy_from_slice(&ready[..count]);
-        self.consume(count);
-        Ok(count)
-    }
-}
-
-impl<R: Read> BufRead for Input<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if !self.started {
-            self.start()?;
-        }
-        if self.since_event > self.stretch {
-            return Err(io::Error::other(Stop::Stretch));
-        }
-        if self.total > self.total_limit {
-            return Err(io::Error::other(Stop::Total));
-        }
-        if self.transcoder.is_some() {
-            self.transcode()?;
-        } else {
-            self.refill()?;
-        }
-        Ok(match &self.transcoder {
-            Some(transcoder) => &transcoder.text[transcoder.start..transcoder.end],
-            None => &self.raw[self.raw_start..self.raw_end],
-        })
-    }
-
-    fn consume(&mut self, count: usize) {
-        let bytes = match &mut self.transcoder {
-            Some(transcoder) => {
-                let from = transcoder.start;
-                transcoder.start += count;
-                &transcoder.text[from..from + count]
-            }
-            None => {
-                let from = self.raw_start;
-                self.raw_start += count;
-                &self.raw[from..from + count]
-            }
-        };
-        self.line += bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        self.since_event += count;
-        self.total += count as u64;
-    }
+fn line_ends(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
 /// The `encoding` of an XML declaration in bytes that are a superset of ASCII.

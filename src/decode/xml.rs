@@ -2,19 +2,18 @@
 //!
 //! Tolerant in order and content, strict in form: what is not well-formed, and every construct the standards have
 //! no use for (DOCTYPE, entities beyond the five), stops the document.
+//!
+//! A stretch of the document is held at a time, and tokens lend their values from it. A value is put together elsewhere
+//! only where it does not stand in the document as it is: where it is in pieces, or holds references.
 
-use std::{fmt, io::Read};
+use std::{fmt, io::Read, ops::Range};
 
-use quick_xml::{
-    Reader, XmlVersion,
-    errors::{Error as XmlError, IllFormedError},
-    escape::resolve_predefined_entity,
-    events::{BytesStart, Event},
+use super::{
+    input::{Charset, Input, Limits, Stop},
+    markup::{self, As, Attribute, Bounds, CLASSES, Class, is_name, split},
 };
-
-use super::input::{Charset, Input, Limits, Stop};
 use crate::{
-    catalogue::{Kind as FieldKind, Namespace, NodeId, Role, Tree, catalogue},
+    catalogue::{Catalogue, Kind as FieldKind, Namespace, NodeId, Role, Tree, catalogue},
     record::Item,
     token::{Sink, Token},
 };
@@ -122,67 +121,71 @@ pub fn decode<R: Read, S: Sink>(
     limits: &Limits,
     sink: &mut S,
 ) -> Result<(), Error<S::Error>> {
-    let mut reader = Reader::from_reader(Input::new(source, charset, limits));
-    reader.config_mut().check_comments = false;
+    let mut input = Input::new(source, charset, limits);
     let mut walk = Walk::new(limits, sink);
-    let mut buffer = Vec::with_capacity(1024);
+    let failed = |input: &Input<R>, kind, at| Error::Decode(DecodeError { kind, line: input.line(at) });
     loop {
-        buffer.clear();
-        let event = match reader.read_event_into(&mut buffer) {
-            Ok(event) => event,
-            Err(error) => {
-                let kind = kind_of(&error);
-                return Err(Error::Decode(DecodeError { kind, line: reader.get_ref().line() }));
+        let whole = !input.more().map_err(|stop| failed(&input, stop.into(), 0))?;
+        let mut at = 0;
+        let halted = loop {
+            match walk.step(input.text(), &mut at, whole) {
+                Ok(Step::More) => break Ok(()),
+                Ok(Step::Declaration(label)) => {
+                    // It says so of itself, where the input can tell.
+                    let declared = input.text()[label.clone()].to_owned();
+                    if let Err(stop) = input.declared(&declared) {
+                        break Err(Halt::Decode(stop.into()));
+                    }
+                }
+                Err(halt) => break Err(halt),
             }
         };
-        let ended = matches!(event, Event::Eof);
-        let done = if let Event::Decl(declaration) = event {
-            walk.declaration(&declaration, reader.get_ref())
-        } else {
-            walk.event(event)
-        };
-        if let Err(stop) = done {
-            return Err(match stop {
-                Halt::Decode(kind) => Error::Decode(DecodeError { kind, line: reader.get_ref().line() }),
-                Halt::Sink(error) => Error::Sink(error),
-            });
+        match halted {
+            Ok(()) => {}
+            Err(Halt::Decode(kind)) => return Err(failed(&input, kind, at)),
+            Err(Halt::Sink(error)) => return Err(Error::Sink(error)),
         }
-        if ended {
-            return Ok(());
+        input.consume(at);
+        if whole {
+            // What is left over is the beginning of something.
+            return if input.text().is_empty() && walk.root_done {
+                Ok(())
+            } else {
+                Err(failed(&input, Kind::Truncated, 0))
+            };
         }
-        reader.get_mut().event_done();
     }
 }
 
-/// The text of an [`XmlError`] quotes the document; only its kind goes on.
-fn kind_of(error: &XmlError) -> Kind {
-    match error {
-        XmlError::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<Stop>()) {
-            Some(Stop::Contradiction | Stop::Undecodable) => Kind::Encoding,
-            Some(Stop::Stretch) => Kind::Text,
-            Some(Stop::Total) => Kind::Size,
-            Some(Stop::Unsupported) => Kind::EncodingUnsupported,
-            None => Kind::Io(error.kind()),
-        },
-        XmlError::Syntax(_) | XmlError::IllFormed(IllFormedError::MissingEndTag(_)) => Kind::Truncated,
-        XmlError::Encoding(_) => Kind::Encoding,
-        XmlError::Escape(error) => escape_kind(error),
-        XmlError::IllFormed(_) | XmlError::InvalidAttr(_) | XmlError::Namespace(_) => Kind::NotWellFormed,
-    }
-}
-
-fn escape_kind(error: &quick_xml::escape::EscapeError) -> Kind {
-    use quick_xml::escape::EscapeError;
-    match error {
-        EscapeError::InvalidCharRef(_) => Kind::Character,
-        EscapeError::UnrecognizedEntity(..) => Kind::Entity,
-        EscapeError::TooManyNestedEntities | EscapeError::UnterminatedEntity(_) => Kind::NotWellFormed,
+impl From<Stop> for Kind {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Contradiction | Stop::Undecodable => Self::Encoding,
+            Stop::Io(kind) => Self::Io(kind),
+            Stop::Stretch => Self::Text,
+            Stop::Total => Self::Size,
+            Stop::Unsupported => Self::EncodingUnsupported,
+        }
     }
 }
 
 enum Halt<E> {
     Decode(Kind),
     Sink(E),
+}
+
+impl<E> From<Kind> for Halt<E> {
+    fn from(kind: Kind) -> Self {
+        Self::Decode(kind)
+    }
+}
+
+/// Where a walk over what is held stops.
+enum Step {
+    /// The document declares an encoding: here.
+    Declaration(Range<usize>),
+    /// What follows is not complete.
+    More,
 }
 
 /// An element the tree knows and that is open.
@@ -192,6 +195,8 @@ struct Open {
     next: usize,
     /// Whether a token closes it.
     ends: bool,
+    /// Written with a prefix: its name is among the names.
+    named: bool,
 }
 
 struct Binding {
@@ -208,117 +213,174 @@ enum Bound {
 }
 
 struct Walk<'s, S> {
+    catalogue: &'static Catalogue,
     tree: &'static Tree,
     limits: Limits,
     sink: &'s mut S,
     open: Vec<Open>,
     /// Elements open inside one that the tree does not know.
     ignored: usize,
+    /// Names of open elements that are not those of their places, one after the other, and where each begins.
+    names: String,
+    named: Vec<usize>,
     bindings: Vec<Binding>,
+    /// What an element without prefix stands in.
+    unprefixed: Bound,
+    attributes: Vec<Attribute>,
     text: String,
-    values: String,
+    value: String,
     /// Bytes that the record takes of whoever collects it, so far.
     record: usize,
-    started: bool,
     root_done: bool,
     message_seen: bool,
+    /// Nothing has been read yet.
     first: bool,
 }
 
 impl<'s, S: Sink> Walk<'s, S> {
     fn new(limits: &Limits, sink: &'s mut S) -> Self {
+        let catalogue = catalogue();
         Self {
-            tree: catalogue().tree(),
+            catalogue,
+            tree: catalogue.tree(),
             limits: *limits,
             sink,
-            open: vec![Open { node: Tree::DOCUMENT, next: 0, ends: false }],
+            open: vec![Open { node: Tree::DOCUMENT, next: 0, ends: false, named: false }],
             ignored: 0,
+            names: String::new(),
+            named: Vec::new(),
             bindings: vec![Binding { depth: 0, prefix: "xml".into(), namespace: Bound::Xml }],
+            unprefixed: Bound::Catalogue(Namespace::NONE),
+            attributes: Vec::new(),
             text: String::new(),
-            values: String::new(),
+            value: String::new(),
             record: 0,
-            started: false,
             root_done: false,
             message_seen: false,
             first: true,
         }
     }
 
-    fn declaration<R: Read>(
-        &mut self,
-        declaration: &quick_xml::events::BytesDecl<'_>,
-        input: &Input<R>,
-    ) -> Result<(), Halt<S::Error>> {
-        if !std::mem::replace(&mut self.first, false) {
-            return Err(Halt::Decode(Kind::NotWellFormed));
-        }
-        declaration.xml_version().map_err(|_| Halt::Decode(Kind::NotWellFormed))?;
-        match declaration.encoding() {
-            None => Ok(()),
-            Some(Err(_)) => Err(Halt::Decode(Kind::NotWellFormed)),
-            Some(Ok(label)) => match input.declared(&label) {
-                Ok(()) => Ok(()),
-                Err(Stop::Unsupported) => Err(Halt::Decode(Kind::EncodingUnsupported)),
-                Err(Stop::Contradiction | Stop::Stretch | Stop::Total | Stop::Undecodable) => {
-                    Err(Halt::Decode(Kind::Encoding))
+    /// Goes on from `at`, as far as constructs are complete; `whole` when nothing follows. After an error, `at` is
+    /// where it was noticed.
+    fn step(&mut self, text: &str, at: &mut usize, whole: bool) -> Result<Step, Halt<S::Error>> {
+        let bytes = text.as_bytes();
+        loop {
+            let (end, plain) = run_of_text(bytes, *at);
+            if end == bytes.len() && !whole {
+                return Ok(Step::More);
+            }
+            if end > *at {
+                self.first = false;
+                self.is_short(end - *at)?;
+                self.characters(&text[*at..end], plain)?;
+                *at = end;
+            }
+            let rest = &bytes[*at..];
+            let Some(&next) = rest.get(1) else { return Ok(Step::More) };
+            let taken = match next {
+                b'/' => self.end_tag(text, *at)?,
+                b'!' => self.declaration_or_comment(&text[*at..])?,
+                b'?' => match self.instruction(text, *at)? {
+                    Some((end, Some(label))) => {
+                        *at = end;
+                        return Ok(Step::Declaration(label));
+                    }
+                    instruction => instruction.map(|(end, _)| end - *at),
+                },
+                _ => self.start_tag(text, *at)?,
+            };
+            match taken {
+                None => return Ok(Step::More),
+                Some(length) => {
+                    self.is_short(length)?;
+                    *at += length;
                 }
-            },
+            }
+            self.first = false;
         }
     }
 
-    fn event(&mut self, event: Event<'_>) -> Result<(), Halt<S::Error>> {
-        self.first = false;
-        match event {
-            Event::Start(start) => self.element(&start),
-            Event::Empty(start) => {
-                self.element(&start)?;
-                self.close()
-            }
-            Event::End(_) => self.close(),
-            Event::Text(text) => self.characters(&text.xml10_content()),
-            Event::CData(data) => {
-                if self.depth() == 0 {
-                    return Err(Halt::Decode(Kind::NotWellFormed));
-                }
-                self.characters(&data.xml10_content())
-            }
-            Event::GeneralRef(reference) => {
-                if self.depth() == 0 {
-                    return Err(Halt::Decode(Kind::NotWellFormed));
-                }
-                match reference.resolve_char_ref() {
-                    Ok(Some(character)) => {
-                        let mut bytes = [0; 4];
-                        self.characters(character.encode_utf8(&mut bytes))
-                    }
-                    Ok(None) => match resolve_predefined_entity(&reference) {
-                        Some(text) => self.characters(text),
-                        None => Err(Halt::Decode(Kind::Entity)),
-                    },
-                    Err(_) => Err(Halt::Decode(Kind::Character)),
-                }
-            }
-            Event::Comment(_) | Event::PI(_) => Ok(()),
-            Event::DocType(_) => Err(Halt::Decode(Kind::Doctype)),
-            Event::Decl(_) => Err(Halt::Decode(Kind::NotWellFormed)),
-            Event::Eof => {
-                if self.root_done {
-                    Ok(())
-                } else {
-                    Err(Halt::Decode(Kind::Truncated))
-                }
-            }
-        }
+    /// How much of it is held depends on how it was read; whether it is too long must not.
+    fn is_short(&self, length: usize) -> Result<(), Kind> {
+        if length > self.limits.stretch() { Err(Kind::Text) } else { Ok(()) }
     }
 
     fn depth(&self) -> usize {
         self.open.len() - 1 + self.ignored
     }
 
-    fn characters(&mut self, text: &str) -> Result<(), Halt<S::Error>> {
-        if !text.bytes().all(is_plain) && !text.chars().all(is_xml_character) {
-            return Err(Halt::Decode(Kind::Character));
+    /// `<!…`: how long it is; none when it is not complete.
+    fn declaration_or_comment(&mut self, rest: &str) -> Result<Option<usize>, Halt<S::Error>> {
+        const COMMENT: &str = "<!--";
+        const CDATA: &str = "<![CDATA[";
+        const DOCTYPE: &str = "<!DOCTYPE";
+        if let Some(comment) = rest.strip_prefix(COMMENT) {
+            return Ok(comment.find("-->").map(|length| COMMENT.len() + length + 3));
         }
+        if let Some(data) = rest.strip_prefix(CDATA) {
+            if self.depth() == 0 {
+                return Err(Kind::NotWellFormed.into());
+            }
+            let Some(length) = data.find("]]>") else { return Ok(None) };
+            self.pieces(&data[..length], As::CData)?;
+            return Ok(Some(CDATA.len() + length + 3));
+        }
+        if rest.get(..DOCTYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(DOCTYPE)) {
+            return Err(Kind::Doctype.into());
+        }
+        let may_be = [COMMENT, CDATA, DOCTYPE].iter().any(|whole| whole.starts_with(rest));
+        if may_be { Ok(None) } else { Err(Kind::NotWellFormed.into()) }
+    }
+
+    /// `<?…?>` from `at`: where it ends, and where an encoding is declared.
+    #[expect(clippy::type_complexity, reason = "used once")]
+    fn instruction(
+        &mut self,
+        text: &str,
+        at: usize,
+    ) -> Result<Option<(usize, Option<Range<usize>>)>, Halt<S::Error>> {
+        let Some(length) = text[at + 2..].find("?>") else { return Ok(None) };
+        let content = &text[at + 2..at + 2 + length];
+        let end = at + length + 4;
+        let target =
+            content.split(|c: char| c.is_ascii() && markup::is_space(c as u8)).next().unwrap_or_default();
+        if target != "xml" {
+            return if is_name(target) { Ok(Some((end, None))) } else { Err(Kind::NotWellFormed.into()) };
+        }
+        // At the very beginning, or nowhere.
+        if !self.first {
+            return Err(Kind::NotWellFormed.into());
+        }
+        self.first = false;
+        let label = markup::declared_encoding(&content[target.len()..])?;
+        let place = label.and_then(|label| {
+            let from = content.find(label)?;
+            Some(at + 2 + from..at + 2 + from + label.len())
+        });
+        Ok(Some((end, place)))
+    }
+
+    /// Text between tags.
+    fn characters(&mut self, text: &str, plain: bool) -> Result<(), Halt<S::Error>> {
+        if plain { self.piece(text) } else { self.pieces(text, As::Content) }
+    }
+
+    /// Text that does not stand for itself.
+    fn pieces(&mut self, text: &str, how: As) -> Result<(), Halt<S::Error>> {
+        if self.depth() == 0 && text.contains('&') {
+            return Err(Kind::NotWellFormed.into());
+        }
+        let mut value = std::mem::take(&mut self.value);
+        value.clear();
+        let resolved = markup::resolve(text, how, &mut value);
+        let done = resolved.map_err(Halt::from).and_then(|()| self.piece(&value));
+        self.value = value;
+        done
+    }
+
+    /// Text as its reader sees it.
+    fn piece(&mut self, text: &str) -> Result<(), Halt<S::Error>> {
         if self.ignored > 0 {
             return Ok(());
         }
@@ -326,7 +388,7 @@ impl<'s, S: Sink> Walk<'s, S> {
         let node = self.tree.node(top);
         if matches!(node.role, Role::Field | Role::FaultCode) {
             if self.text.len() + text.len() > self.limits.text_bytes {
-                return Err(Halt::Decode(Kind::Text));
+                return Err(Kind::Text.into());
             }
             self.text.push_str(text);
             return Ok(());
@@ -335,7 +397,8 @@ impl<'s, S: Sink> Walk<'s, S> {
             return Ok(());
         }
         if node.role == Role::Document {
-            return Err(Halt::Decode(if self.root_done { Kind::SecondRoot } else { Kind::NotWellFormed }));
+            let kind = if self.root_done { Kind::SecondRoot } else { Kind::NotWellFormed };
+            return Err(kind.into());
         }
         self.push(Token::Unknown(top))
     }
@@ -356,47 +419,116 @@ impl<'s, S: Sink> Walk<'s, S> {
             | Token::Unknown(_) => {}
         }
         if self.record > self.limits.record_bytes {
-            return Err(Halt::Decode(Kind::Record));
+            return Err(Kind::Record.into());
         }
         self.sink.token(token).map_err(Halt::Sink)
     }
 
-    fn element(&mut self, start: &BytesStart<'_>) -> Result<(), Halt<S::Error>> {
-        if self.root_done {
-            return Err(Halt::Decode(Kind::SecondRoot));
-        }
-        self.started = true;
-        if self.depth() >= self.limits.depth {
-            return Err(Halt::Decode(Kind::Depth));
-        }
-        let depth = self.depth() + 1;
-        let name = start.name();
-        if name.as_ref().len() > self.limits.name_bytes {
-            return Err(Halt::Decode(Kind::Name));
-        }
-        self.bind(start, depth)?;
-        let (prefix, local) = split(name.as_ref());
-        let namespace = self.resolve(prefix.unwrap_or(""), prefix.is_some())?;
-        if self.ignored > 0 {
-            self.ignored += 1;
-            return Ok(());
-        }
-        let top = self.open.last_mut().expect("the document is always open");
-        let parent = top.node;
-        let found = match namespace {
-            Bound::Catalogue(namespace) => self.tree.descend(parent, namespace, local, top.next),
-            Bound::Xml | Bound::Xsi => None,
+    /// `<name …>` from `at`, with the whole element where that is a value and nothing else.
+    fn start_tag(&mut self, text: &str, at: usize) -> Result<Option<usize>, Halt<S::Error>> {
+        let bounds = Bounds { name_bytes: self.limits.name_bytes, attributes: self.limits.attributes };
+        let mut attributes = std::mem::take(&mut self.attributes);
+        let tag = markup::tag(text, at + 1, bounds, &mut attributes);
+        let done = match tag {
+            Err(kind) => Err(kind.into()),
+            Ok(None) => Ok(None),
+            Ok(Some(tag)) => self.element(text, &tag, &attributes).map(|end| Some(end - at)),
         };
-        let Some((at, node)) = found else { return self.unknown(parent) };
-        // A repeating element is most likely followed by its like.
-        top.next = at;
-        self.enter(node, start)
+        self.attributes = attributes;
+        done
+    }
+
+    /// An element begins. Returns where to go on.
+    fn element(
+        &mut self,
+        text: &str,
+        tag: &markup::Tag,
+        attributes: &[Attribute],
+    ) -> Result<usize, Halt<S::Error>> {
+        if self.root_done {
+            return Err(Kind::SecondRoot.into());
+        }
+        if self.depth() >= self.limits.depth {
+            return Err(Kind::Depth.into());
+        }
+        if !attributes.is_empty() {
+            self.bind(text, attributes)?;
+        }
+        let name = &text[tag.name.clone()];
+        let (prefix, local) = split(name);
+        let namespace = match prefix {
+            None => self.unprefixed,
+            Some(prefix) => self.resolve(prefix)?,
+        };
+        let mut found = None;
+        if self.ignored == 0 {
+            let top = self.open.last_mut().expect("the document is always open");
+            let parent = top.node;
+            if let Bound::Catalogue(namespace) = namespace {
+                found = self.tree.descend(parent, namespace, local, top.next);
+            }
+            match found {
+                // What may repeat is most likely followed by its like, all else by what comes after it.
+                Some((at, node)) => top.next = at + usize::from(!self.tree.node(node).many),
+                None => self.unknown(parent)?,
+            }
+        }
+        let Some((_, node)) = found else {
+            if !is_name(name) {
+                return Err(Kind::NotWellFormed.into());
+            }
+            self.ignored += 1;
+            if !tag.empty {
+                self.name(name);
+            }
+            return self.entered(tag);
+        };
+        if attributes.is_empty()
+            && !tag.empty
+            && let Some(end) = self.leaf(text, tag, node)?
+        {
+            return Ok(end);
+        }
+        self.enter(node, (prefix.is_some() && !tag.empty).then_some(name))?;
+        self.attributes(node, text, attributes)?;
+        self.entered(tag)
+    }
+
+    fn entered(&mut self, tag: &markup::Tag) -> Result<usize, Halt<S::Error>> {
+        if tag.empty {
+            self.close()?;
+        }
+        Ok(tag.end)
+    }
+
+    /// `<name>value</name>`, where that is all and all of it is here; most of a document is.
+    fn leaf(&mut self, text: &str, tag: &markup::Tag, id: NodeId) -> Result<Option<usize>, Halt<S::Error>> {
+        let node = self.tree.node(id);
+        if node.role != Role::Field || !node.attributes.is_empty() {
+            return Ok(None);
+        }
+        let bytes = text.as_bytes();
+        let (end, plain) = run_of_text(bytes, tag.end);
+        let Some(close) = bytes[end..].strip_prefix(b"</") else { return Ok(None) };
+        let name = &bytes[tag.name.clone()];
+        if !plain || !close.starts_with(name) || close.get(name.len()) != Some(&b'>') {
+            return Ok(None);
+        }
+        if end - tag.end > self.limits.text_bytes {
+            return Err(Kind::Text.into());
+        }
+        self.field(id, &text[tag.end..end])?;
+        Ok(Some(end + 2 + name.len() + 1))
+    }
+
+    fn name(&mut self, name: &str) {
+        self.named.push(self.names.len());
+        self.names.push_str(name);
     }
 
     fn unknown(&mut self, parent: NodeId) -> Result<(), Halt<S::Error>> {
-        self.ignored = 1;
         match self.tree.node(parent).role {
-            Role::Body | Role::Document => Err(Halt::Decode(Kind::NotAMessage)),
+            Role::Body | Role::Document => Err(Kind::NotAMessage.into()),
             Role::Header | Role::Envelope | Role::Fault => Ok(()),
             // What a vendor puts in its own block is expected to be unknown.
             Role::Field if self.is_opaque(parent) => Ok(()),
@@ -413,16 +545,17 @@ impl<'s, S: Sink> Walk<'s, S> {
     }
 
     fn is_opaque(&self, node: NodeId) -> bool {
-        self.tree.node(node).text.is_some_and(|field| catalogue().field(field).kind == FieldKind::Opaque)
+        self.tree.node(node).text.is_some_and(|field| self.catalogue.field(field).kind == FieldKind::Opaque)
     }
 
-    fn enter(&mut self, id: NodeId, start: &BytesStart<'_>) -> Result<(), Halt<S::Error>> {
+    /// An element that the tree knows begins; `name` where it is written otherwise than in the tree.
+    fn enter(&mut self, id: NodeId, name: Option<&str>) -> Result<(), Halt<S::Error>> {
         let node = self.tree.node(id);
         let mut ends = false;
         let parent = self.tree.node(self.open.last().expect("the document is always open").node).role;
         let message = matches!(parent, Role::Body | Role::Document) && node.role != Role::Envelope;
         if message && std::mem::replace(&mut self.message_seen, true) {
-            return Err(Halt::Decode(Kind::SecondRoot));
+            return Err(Kind::SecondRoot.into());
         }
         match node.role {
             Role::Body
@@ -451,130 +584,149 @@ impl<'s, S: Sink> Walk<'s, S> {
             }
             Role::Root(feed) => self.push(Token::Feed(feed))?,
         }
-        self.open.push(Open { node: id, next: 0, ends });
-        self.attributes(id, start)
+        if let Some(name) = name {
+            self.name(name);
+        }
+        self.open.push(Open { node: id, next: 0, ends, named: name.is_some() });
+        Ok(())
     }
 
     /// Fields among the attributes; the rest is namespaces, schema hints, or unknown.
-    fn attributes(&mut self, id: NodeId, start: &BytesStart<'_>) -> Result<(), Halt<S::Error>> {
-        if start.attributes_raw().is_empty() {
-            return Ok(());
-        }
+    fn attributes(&mut self, id: NodeId, text: &str, attributes: &[Attribute]) -> Result<(), Halt<S::Error>> {
         let node = self.tree.node(id);
-        for attribute in start.attributes() {
-            let attribute = attribute.map_err(|_| Halt::Decode(Kind::NotWellFormed))?;
-            let name: &str = attribute.key.as_ref();
-            let (prefix, local) = split(name);
-            if name == "xmlns" || prefix == Some("xmlns") {
-                continue;
-            }
-            if let Some(prefix) = prefix {
-                match self.resolve(prefix, true)? {
+        for attribute in attributes {
+            let (prefix, local) = split(&text[attribute.name.clone()]);
+            match prefix {
+                None if local == "xmlns" => continue,
+                None => {}
+                Some("xmlns") => continue,
+                Some(prefix) => match self.resolve(prefix)? {
                     Bound::Xml | Bound::Xsi => continue,
                     Bound::Catalogue(_) => {
                         self.push(Token::Unknown(id))?;
                         continue;
                     }
-                }
-            }
-            let value = attribute
-                .normalized_value(XmlVersion::Implicit1_0)
-                .map_err(|error| Halt::Decode(kind_of(&error)))?;
-            if !value.bytes().all(is_plain) && !value.chars().all(is_xml_character) {
-                return Err(Halt::Decode(Kind::Character));
+                },
             }
             let Some(at) = node.attributes.iter().position(|known| *known.name == *local) else {
                 self.push(Token::Unknown(id))?;
                 continue;
             };
+            let mut resolved = std::mem::take(&mut self.value);
+            let value = value_of(text, attribute, &mut resolved)?;
             if value.len() > self.limits.text_bytes {
-                return Err(Halt::Decode(Kind::Text));
+                return Err(Kind::Text.into());
             }
-            self.values.clear();
-            self.values.push_str(value.trim());
-            let values = std::mem::take(&mut self.values);
             let token = Token::Field {
                 node: id,
                 attribute: Some(u8::try_from(at).expect("few attributes")),
                 field: node.attributes[at].field,
-                value: &values,
+                value: value.trim(),
             };
-            let pushed = self.push(token);
-            self.values = values;
-            pushed?;
+            self.push(token)?;
+            self.value = resolved;
         }
         Ok(())
     }
 
-    /// Namespace declarations of this element, and the limits on its attributes.
-    fn bind(&mut self, start: &BytesStart<'_>, depth: usize) -> Result<(), Halt<S::Error>> {
-        if start.attributes_raw().is_empty() {
-            return Ok(());
-        }
-        for (count, attribute) in start.attributes().enumerate() {
-            if count == self.limits.attributes {
-                return Err(Halt::Decode(Kind::Attributes));
+    /// Namespace declarations of the element that begins. All other attributes have to be well-formed too, those that
+    /// are dropped included.
+    fn bind(&mut self, text: &str, attributes: &[Attribute]) -> Result<(), Halt<S::Error>> {
+        let depth = self.depth() + 1;
+        let mut resolved = std::mem::take(&mut self.value);
+        for attribute in attributes {
+            let name = &text[attribute.name.clone()];
+            if !is_name(name) {
+                return Err(Kind::NotWellFormed.into());
             }
-            let attribute = attribute.map_err(|_| Halt::Decode(Kind::NotWellFormed))?;
-            let name: &str = attribute.key.as_ref();
-            if name.len() > self.limits.name_bytes {
-                return Err(Halt::Decode(Kind::Name));
-            }
-            let (prefix, local) = split(name);
-            let declared = match (prefix, local) {
+            let declared = match split(name) {
                 (None, "xmlns") => "",
                 (Some("xmlns"), declared) => declared,
                 _ => {
-                    // Values of attributes that are dropped must be well-formed too.
-                    attribute
-                        .normalized_value(XmlVersion::Implicit1_0)
-                        .map_err(|error| Halt::Decode(kind_of(&error)))?;
+                    if !attribute.plain {
+                        value_of(text, attribute, &mut resolved)?;
+                    }
                     continue;
                 }
             };
-            let uri = attribute
-                .normalized_value(XmlVersion::Implicit1_0)
-                .map_err(|error| Halt::Decode(kind_of(&error)))?;
+            let uri = value_of(text, attribute, &mut resolved)?;
             if matches!(declared, "xml" | "xmlns") || (uri.is_empty() && !declared.is_empty()) {
-                return Err(Halt::Decode(Kind::NotWellFormed));
+                return Err(Kind::NotWellFormed.into());
             }
-            let namespace = match uri.as_ref() {
+            let namespace = match uri {
                 XML_NAMESPACE => Bound::Xml,
                 XSI_NAMESPACE => Bound::Xsi,
                 uri => Bound::Catalogue(self.tree.namespace(uri)),
             };
             self.bindings.push(Binding { depth, prefix: declared.into(), namespace });
+            if declared.is_empty() {
+                self.unprefixed = namespace;
+            }
         }
+        self.value = resolved;
         Ok(())
     }
 
-    fn resolve(&self, prefix: &str, must: bool) -> Result<Bound, Halt<S::Error>> {
-        match self.bindings.iter().rev().find(|binding| *binding.prefix == *prefix) {
-            Some(binding) => Ok(binding.namespace),
-            None if must => Err(Halt::Decode(Kind::NotWellFormed)),
-            None => Ok(Bound::Catalogue(Namespace::NONE)),
-        }
+    fn bound(&self, prefix: &str) -> Option<Bound> {
+        let binding = self.bindings.iter().rev().find(|binding| *binding.prefix == *prefix);
+        binding.map(|binding| binding.namespace)
     }
 
+    fn resolve(&self, prefix: &str) -> Result<Bound, Halt<S::Error>> {
+        // One that is empty would find what stands for no prefix at all.
+        let bound = Some(prefix).filter(|prefix| !prefix.is_empty()).and_then(|prefix| self.bound(prefix));
+        bound.ok_or(Halt::Decode(Kind::NotWellFormed))
+    }
+
+    /// `</name>` from `at`.
+    fn end_tag(&mut self, text: &str, at: usize) -> Result<Option<usize>, Halt<S::Error>> {
+        let rest = &text[at + 2..];
+        if self.depth() == 0 {
+            return Err(Kind::NotWellFormed.into());
+        }
+        let top = self.open.last().expect("the document is always open");
+        let named = self.ignored > 0 || top.named;
+        let name = if named {
+            &self.names[*self.named.last().expect("an element that is named has a name")..]
+        } else {
+            &*self.tree.node(top.node).name
+        };
+        let Some(after) = rest.strip_prefix(name) else {
+            let may_be = name.starts_with(rest);
+            return if may_be { Ok(None) } else { Err(Kind::NotWellFormed.into()) };
+        };
+        let close = after.bytes().position(|byte| !markup::is_space(byte));
+        let length = match close.map(|close| (close, after.as_bytes()[close])) {
+            None => return Ok(None),
+            Some((space, b'>')) => 2 + name.len() + space + 1,
+            Some(_) => return Err(Kind::NotWellFormed.into()),
+        };
+        if named {
+            let from = self.named.pop().expect("it was just there");
+            self.names.truncate(from);
+        }
+        self.close()?;
+        Ok(Some(length))
+    }
+
+    /// The element opened last ends.
     fn close(&mut self) -> Result<(), Halt<S::Error>> {
         let depth = self.depth();
-        while self.bindings.last().is_some_and(|binding| binding.depth == depth && depth > 0) {
-            self.bindings.pop();
+        if self.bindings.last().is_some_and(|binding| binding.depth == depth && depth > 0) {
+            self.bindings.retain(|binding| binding.depth < depth);
+            self.unprefixed = self.bound("").unwrap_or(Bound::Catalogue(Namespace::NONE));
         }
         if self.ignored > 0 {
             self.ignored -= 1;
             return Ok(());
         }
         let Open { node: id, ends, .. } =
-            self.open.pop().expect("the reader matches end tags with start tags");
+            self.open.pop().expect("end tags have been matched with start tags");
         let node = self.tree.node(id);
         match node.role {
             Role::Field => {
                 let text = std::mem::take(&mut self.text);
-                let field = node.text.expect("an element with role Field holds one");
-                let value = if self.is_opaque(id) { "" } else { text.trim() };
-                let token = Token::Field { node: id, attribute: None, field, value };
-                let pushed = self.push(token);
+                let pushed = self.field(id, &text);
                 self.text = text;
                 pushed?;
             }
@@ -608,26 +760,40 @@ impl<'s, S: Sink> Walk<'s, S> {
         if self.open.len() == 1 {
             self.root_done = true;
             if !self.message_seen {
-                return Err(Halt::Decode(Kind::NotAMessage));
+                return Err(Kind::NotAMessage.into());
             }
         }
         Ok(())
     }
-}
 
-fn split(name: &str) -> (Option<&str>, &str) {
-    match name.split_once(':') {
-        Some((prefix, local)) => (Some(prefix), local),
-        None => (None, name),
+    /// The text of an element with role Field.
+    fn field(&mut self, id: NodeId, text: &str) -> Result<(), Halt<S::Error>> {
+        let field = self.tree.node(id).text.expect("an element with role Field holds one");
+        let value = if self.is_opaque(id) { "" } else { text.trim() };
+        self.push(Token::Field { node: id, attribute: None, field, value })
     }
 }
 
-/// A byte that needs no closer look: all of ASCII that XML allows, and UTF-8 that cannot be U+FFFE or U+FFFF.
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0xEE)
+/// Where the text from `at` ends, and whether it stands for itself.
+fn run_of_text(bytes: &[u8], at: usize) -> (usize, bool) {
+    let mut plain = true;
+    for (length, &byte) in bytes[at..].iter().enumerate() {
+        match CLASSES[usize::from(byte)] {
+            Class::Plain => {}
+            Class::Look | Class::Reference => plain = false,
+            Class::Markup => return (at + length, plain),
+        }
+    }
+    (bytes.len(), plain)
 }
 
-/// XML 1.0, production 2.
-fn is_xml_character(character: char) -> bool {
-    matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
+/// The value of an attribute, put together in `resolved` where it does not stand for itself.
+fn value_of<'t>(text: &'t str, attribute: &Attribute, resolved: &'t mut String) -> Result<&'t str, Kind> {
+    let value = &text[attribute.value.clone()];
+    if attribute.plain {
+        return Ok(value);
+    }
+    resolved.clear();
+    markup::resolve(value, As::Attribute, resolved)?;
+    Ok(resolved)
 }

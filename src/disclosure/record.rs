@@ -166,7 +166,7 @@ pub struct Leaf {
     pub withheld: u64,
     /// Root over the rows.
     pub inner_root: [u8; 32],
-    /// Keyed MAC of the payload.
+    /// Keyed MAC of the payload; of a delivery, with the MAC of each person's record in the place of that record.
     pub payload_mac: [u8; 16],
     /// Transaction id.
     pub transaction: [u8; 16],

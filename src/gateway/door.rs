@@ -125,7 +125,7 @@ impl Places {
         let _waiting = self.queue_up(certificate, limits, metrics)?;
         tokio::select! {
             biased;
-            () = shutdown.draining() => Err(NotAdmitted::Stopping),
+            () = shutdown.hanging_up() => Err(NotAdmitted::Stopping),
             () = gone => Err(NotAdmitted::Gone),
             place = Arc::clone(&self.free).acquire_owned() => Ok(place.expect("the semaphore is never closed")),
             () = sleep(limits.queued) => Err(NotAdmitted::Busy),

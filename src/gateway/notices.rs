@@ -157,6 +157,7 @@ impl Gateway {
         let (Some(peer), Some(recipient)) = (peer, recipient) else {
             return Err(Stop::Problem(StatusCode::FORBIDDEN, "recipient-unknown"));
         };
+        self.known(&recipient, &peer);
         account.span.record("recipient", &*recipient.id);
         let patience = patience(&state.config().limits);
         read_body(request.into_body(), REQUEST, patience).await.map_err(of_body_error)?;

@@ -98,6 +98,7 @@ impl Gateway {
                 "Het certificaat is van geen bekende afnemer.",
             ));
         };
+        self.known(&recipient, &peer);
         account.span.record("recipient", &*recipient.id);
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let Some(charset) = content_type.and_then(xml_charset) else {

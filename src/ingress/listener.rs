@@ -12,19 +12,17 @@ use std::{
 
 use arc_swap::ArcSwap;
 use hyper::{
-    Method, Request, Response, StatusCode, Version,
+    Request, Response, StatusCode,
     body::Incoming,
-    header::{
-        ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue,
-        TRANSFER_ENCODING, UPGRADE,
-    },
+    header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, HeaderMap, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::{HandshakeKind, ServerConnection, pki_types::CertificateDer};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -36,9 +34,11 @@ use super::{
 };
 use crate::{
     bridge::Body,
+    framing::{Framed, MAX_HEAD, MAX_HEADERS, Refusal},
     metrics::{ConnectionRefusal, Metrics},
     problem_details,
     shutdown::Shutdown,
+    tls,
 };
 
 /// Answers requests.
@@ -67,13 +67,9 @@ pub struct Settings {
     pub send_bytes_per_second: u64,
 }
 
-/// Headers of a request at most.
-const MAX_HEADERS: usize = 64;
-/// Bytes of a request's head at most.
-pub(crate) const MAX_HEAD: usize = 64 * 1024;
 /// Bytes on their way to a client that the kernel holds. It would let that grow to megabytes, and a slow client would
 /// show no progress for as long as those last.
-const SEND_BUFFER: u32 = 128 * 1024;
+pub(super) const SEND_BUFFER: u32 = 128 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -93,11 +89,6 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Bytes of a head. Hyper's own limit is on what it has read before it looks: the real one is up to twice that.
-pub(crate) fn head_bytes(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
-}
-
 /// Whether a body comes as it is. None is ever decompressed, so none can grow.
 pub(crate) fn is_uncompressed(headers: &HeaderMap) -> bool {
     let identity = |line: &HeaderValue| {
@@ -105,14 +96,7 @@ pub(crate) fn is_uncompressed(headers: &HeaderMap) -> bool {
         codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
     };
     // Of two lines, no one sees the first alone.
-    headers.get_all(CONTENT_ENCODING).iter().all(identity) && is_plainly_transferred(headers)
-}
-
-/// Whether nothing but chunks was made of a body on its way.
-fn is_plainly_transferred(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
-    let chunked = |line: &HeaderValue| line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
-    lines.next().is_none_or(chunked) && lines.next().is_none()
+    headers.get_all(CONTENT_ENCODING).iter().all(identity)
 }
 
 /// Connections per client certificate.
@@ -164,12 +148,49 @@ impl Drop for Counted {
     }
 }
 
+/// How long what was found of a client's certificate holds, while the configuration is the same.
+const CHECKED: Duration = Duration::from_secs(60);
+
+/// The certificate a client came in with, and when it was last looked at.
+struct Peer {
+    chain: Vec<CertificateDer<'static>>,
+    own: Option<Arc<[u8]>>,
+    tls: Arc<ArcSwap<tls::Server>>,
+    checked: Mutex<Option<(Arc<tls::Server>, Instant)>>,
+}
+
+impl Peer {
+    fn new(connection: &ServerConnection, at: Arc<tls::Server>, tls: Arc<ArcSwap<tls::Server>>) -> Self {
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let chain: Vec<_> = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        let own = chain.first().map(|certificate| Arc::from(certificate.as_ref()));
+        // A session that is resumed brings its certificates along, and nobody looks at them.
+        let looked_at = connection.handshake_kind() != Some(HandshakeKind::Resumed);
+        let checked = Mutex::new(looked_at.then(|| (at, Instant::now())));
+        Self { chain, own, tls, checked }
+    }
+
+    /// Whether it would still come in: authorities, revocation lists and certificates change while it is connected.
+    fn is_accepted(&self) -> bool {
+        let now = self.tls.load_full();
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let holds =
+            |(under, at): &(Arc<tls::Server>, Instant)| Arc::ptr_eq(under, &now) && at.elapsed() < CHECKED;
+        if !checked.as_ref().is_some_and(holds) {
+            *checked = now.accepts(&self.chain).then(|| (now, Instant::now()));
+        }
+        checked.is_some()
+    }
+}
+
 /// Serves a listener until it is told to drain, and returns when the last connection has ended.
 ///
-/// With `tls`, a connection begins with a handshake under the configuration of that moment.
+/// With `tls`, a connection begins with a handshake under the configuration of that moment. Connections that are open
+/// when it is told to drain are served on: until their next answer, which is their last, or until they are idle and
+/// told to hang up.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
-    tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    tls: Option<Arc<ArcSwap<tls::Server>>>,
     settings: Settings,
     handler: Arc<H>,
     metrics: Arc<Metrics>,
@@ -178,6 +199,18 @@ pub async fn serve<H: Handler>(
     let places = Arc::new(Semaphore::new(settings.connections));
     let seats = Arc::new(Seats::default());
     let connections = TaskTracker::new();
+    let open = |stream: TcpStream, place: OwnedSemaphorePermit| {
+        let (tls, handler) = (tls.clone(), Arc::clone(&handler));
+        let (metrics, shutdown, seats) = (Arc::clone(&metrics), shutdown.clone(), Arc::clone(&seats));
+        connections.spawn(async move {
+            let _place = place;
+            let _counted = Counted::new(&metrics);
+            tokio::select! {
+                () = connection(stream, tls, settings, &seats, handler, &metrics, &shutdown) => {}
+                () = shutdown.stopped() => {}
+            }
+        });
+    };
     let mut said: Option<Instant> = None;
     loop {
         let place = tokio::select! {
@@ -188,8 +221,8 @@ pub async fn serve<H: Handler>(
             accepted = listener.accept() => accepted,
             () = shutdown.draining() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        match accepted {
+            Ok((stream, _)) => open(stream, place),
             Err(error) => {
                 // Out of file descriptors, most likely: others have to end first. Strangers can hold them, and are not
                 // given a line for each attempt.
@@ -202,26 +235,31 @@ pub async fn serve<H: Handler>(
                     () = shutdown.draining() => break,
                 }
             }
-        };
-        let (tls, handler) = (tls.clone(), Arc::clone(&handler));
-        let (metrics, shutdown, seats) = (Arc::clone(&metrics), shutdown.clone(), Arc::clone(&seats));
-        connections.spawn(async move {
-            let _place = place;
-            let _counted = Counted::new(&metrics);
-            tokio::select! {
-                () = connection(stream, tls, settings, &seats, handler, &metrics, &shutdown) => {}
-                () = shutdown.stopped() => {}
-            }
-        });
+        }
     }
-    drop(listener);
+    // A connection that waits to be accepted is reset when its listener closes, with the request in it.
+    for stream in waiting(listener) {
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { break };
+        open(stream, place);
+    }
     connections.close();
     connections.wait().await;
 }
 
+/// What the kernel has let in and nobody has accepted yet. Closes the listener.
+fn waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+    let listener = listener.into_std().ok();
+    let accepted = std::iter::from_fn(move || {
+        let (stream, _) = listener.as_ref()?.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    });
+    accepted.take(BACKLOG as usize)
+}
+
 async fn connection<H: Handler>(
     stream: TcpStream,
-    tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    tls: Option<Arc<ArcSwap<tls::Server>>>,
     settings: Settings,
     seats: &Arc<Seats>,
     handler: Arc<H>,
@@ -236,25 +274,25 @@ async fn connection<H: Handler>(
     let Some(tls) = tls else {
         return requests(stream, None, presence, settings, handler, metrics, shutdown).await;
     };
-    let handshake = TlsAcceptor::from(tls.load_full()).accept(stream);
+    let at = tls.load_full();
+    let handshake = TlsAcceptor::from(at.config()).accept(stream);
     let Ok(Ok(stream)) = timeout(settings.header_read, handshake).await else {
         metrics.connection_refused(ConnectionRefusal::Handshake);
         return;
     };
-    let peer = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let peer: Option<Arc<[u8]>> = peer.map(|certificate| Arc::from(certificate.as_ref()));
+    let peer = Peer::new(stream.get_ref().1, at, tls);
     // One client must not have all connections to itself.
-    let seat = peer.as_ref().map(|peer| seats.take(peer, settings.connections_per_certificate));
+    let seat = peer.own.as_ref().map(|own| seats.take(own, settings.connections_per_certificate));
     if matches!(seat, Some(None)) {
         metrics.connection_refused(ConnectionRefusal::Certificate);
         return;
     }
-    requests(stream, peer, presence, settings, handler, metrics, shutdown).await;
+    requests(stream, Some(Arc::new(peer)), presence, settings, handler, metrics, shutdown).await;
 }
 
 async fn requests<H, S>(
     stream: S,
-    peer: Option<Arc<[u8]>>,
+    peer: Option<Arc<Peer>>,
     presence: Presence,
     settings: Settings,
     handler: Arc<H>,
@@ -267,39 +305,31 @@ async fn requests<H, S>(
     let broken = CancellationToken::new();
     let service = service_fn(|mut request: Request<Incoming>| {
         let (handler, peer, metrics) = (Arc::clone(&handler), peer.clone(), Arc::clone(metrics));
-        let broken = broken.clone();
+        let (broken, shutdown) = (broken.clone(), shutdown.clone());
         request.extensions_mut().insert(presence.clone());
         async move {
-            if head_bytes(request.headers()) > MAX_HEAD {
-                metrics.connection_refused(ConnectionRefusal::Framing);
-                return Ok(problem_details::closing(
-                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                    "head-too-large",
-                ));
+            if let Some(refusal) = Refusal::of(&request) {
+                return Ok::<_, io::Error>(problem_details::closing(refusal.status(), refusal.code()));
             }
-            if is_ambiguous(&request) {
-                metrics.connection_refused(ConnectionRefusal::Framing);
-                return Ok::<_, io::Error>(problem_details::closing(
-                    StatusCode::BAD_REQUEST,
-                    "ambiguous-request",
-                ));
+            if peer.as_ref().is_some_and(|peer| !peer.is_accepted()) {
+                metrics.connection_refused(ConnectionRefusal::Withdrawn);
+                tracing::warn!(
+                    "a client certificate that was accepted no longer is: its connection is closed"
+                );
+                return Ok(problem_details::closing(StatusCode::FORBIDDEN, "certificate-not-accepted"));
             }
             if !is_uncompressed(request.headers()) {
                 metrics.connection_refused(ConnectionRefusal::Compressed);
-                let status = match is_plainly_transferred(request.headers()) {
-                    true => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    false => StatusCode::NOT_IMPLEMENTED,
-                };
-                let mut response = problem_details::closing(status, "compressed-request");
+                let mut response =
+                    problem_details::closing(StatusCode::UNSUPPORTED_MEDIA_TYPE, "compressed-request");
                 response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
                 return Ok(response);
             }
-            let chunked = request.headers().contains_key(TRANSFER_ENCODING);
-            let mut response = handler.handle(peer, request).await;
+            let own = peer.and_then(|peer| peer.own.clone());
+            let mut response = handler.handle(own, request).await;
             response.body().break_with(&broken);
-            if chunked {
-                // Hyper drops a Content-Length that contradicts the chunks without a word. Whoever stands between us
-                // may have believed it, so what follows on this connection is not read as a request.
+            if shutdown.is_leaving() {
+                // The process is about to stop: the next request goes to another.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response)
@@ -311,7 +341,7 @@ async fn requests<H, S>(
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Framed::requests(stream, Arc::clone(metrics))), service);
     let mut connection = pin!(connection);
     tokio::select! {
         // A transfer that was broken off ends here too; it has been accounted for where it broke.
@@ -324,23 +354,14 @@ async fn requests<H, S>(
             return;
         }
         () = broken.cancelled() => return,
-        () = shutdown.draining() => connection.as_mut().graceful_shutdown(),
+        // An idle connection that is closed meets the next request halfway, and who sent it cannot know what became of
+        // it. So they stay open at first: see `Shutdown`.
+        () = shutdown.hanging_up() => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {
         _ = connection => {}
         () = broken.cancelled() => {}
     }
-}
-
-/// Requests of which two readers could disagree where they end, or that ask for another protocol.
-fn is_ambiguous(request: &Request<Incoming>) -> bool {
-    let headers = request.headers();
-    let encoding = headers.contains_key(TRANSFER_ENCODING);
-    headers.get_all(CONTENT_LENGTH).iter().count() > 1
-        || headers.get_all(TRANSFER_ENCODING).iter().count() > 1
-        || (encoding && request.version() == Version::HTTP_10)
-        || headers.contains_key(UPGRADE)
-        || request.method() == Method::CONNECT
 }
 
 #[cfg(test)]

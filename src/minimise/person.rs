@@ -5,7 +5,7 @@ use crate::{
     catalogue::{Kind, Person, catalogue},
     disclosure::{Row, RowOutcome, Subject},
     keys::IdentitySource,
-    pseudonym::{EckId, Identity, KeyKind, Pgn, PupilKey, digits},
+    pseudonym::{EckId, Identity, KeyKind, Pgn, PupilKey, digits, official_digits},
     record::Record,
 };
 
@@ -39,9 +39,15 @@ impl<O: Outlet> Minimiser<'_, O> {
             self.seen.insert_identifier(reading);
         }
         if let Some(eckid) = kind.eckid.and_then(|eckid| record.find(eckid)) {
-            let reading = self.reading.read(eckid);
-            before |= self.ruler.has_released(reading);
-            if !self.seen.insert_eckid(eckid, reading) {
+            let fresh = match official_digits(eckid).filter(|_| self.ruler.has_released_no_eckid()) {
+                Some(digits) => self.seen.insert_eckid_digits(digits),
+                None => {
+                    let reading = self.reading.read(eckid);
+                    before |= self.ruler.has_released(reading);
+                    self.seen.insert_eckid(eckid, reading)
+                }
+            };
+            if !fresh {
                 self.summary.events.count(Event::DuplicateEckId, 1);
                 // Elsewhere the duplicate does no harm: what leaves is made from the key.
                 pending.withheld |= self.scope.pass_eckid || self.scope.identity == IdentitySource::EckId;
@@ -113,13 +119,14 @@ impl<O: Outlet> Minimiser<'_, O> {
 
     fn emit_known(&mut self, record: &Record, identity: &Identity, row: &mut Row) -> bool {
         let key = self.catalogue.record(record.kind).key.and_then(|key| record.find(key));
-        if key.is_none_or(|key| PupilKey::parse(key).is_err()) {
+        if !key.is_some_and(PupilKey::is_one) {
             self.summary.events.count(Event::KeyMissing, 1);
             return false;
         }
         let pseudonym = self.scope.pseudonyms.pseudonym(identity);
-        let official = self.catalogue.record(record.kind).eckid.and_then(|field| record.find(field));
-        let official = official.filter(|eckid| EckId::parse(eckid).is_ok_and(|eckid| eckid.is_official()));
+        let official = self.catalogue.record(record.kind).eckid.filter(|_| self.scope.pass_eckid);
+        let official = official.and_then(|field| record.find(field));
+        let official = official.filter(|eckid| official_digits(eckid).is_some());
         let context = Context {
             scope: &self.scope,
             feed: self.feed.expect("persons stand in a feed"),
@@ -140,6 +147,9 @@ impl<O: Outlet> Minimiser<'_, O> {
         let mut mac = self.scope.log_keys.content_mac();
         mac.update(&self.out.as_bytes()[from..]);
         row.mac = mac.finish();
+        self.mac.update(&self.out.as_bytes()[self.mac_at..from]);
+        self.mac.update(&row.mac);
+        self.mac_at = self.out.len();
         true
     }
 }

@@ -1,5 +1,7 @@
 //! One record against the rulings: what stays of it.
 
+use std::collections::HashMap;
+
 use super::{Event, Scope, Summary};
 use crate::{
     catalogue::{
@@ -52,7 +54,12 @@ pub(super) struct Ruler {
     own: Option<Own>,
     spare_own: Own,
     released: Released,
+    /// Tokens of keys that many records refer to, and no person has: of groups, of vestigingen.
+    tokens: HashMap<String, (KeyKind, String)>,
 }
+
+/// Of so many keys the tokens are kept: a school has fewer groups.
+const TOKENS: usize = 512;
 
 impl Ruler {
     pub(super) fn new() -> Self {
@@ -72,6 +79,7 @@ impl Ruler {
             own: None,
             spare_own: Own::default(),
             released: Released::default(),
+            tokens: HashMap::new(),
         }
     }
 
@@ -93,6 +101,11 @@ impl Ruler {
         self.level(context, record, 0..record.items().len(), record.root, out, &mut ruled, summary);
         self.complete(record, out, &mut ruled, summary);
         ruled
+    }
+
+    /// Whether no text has left that is long enough to hold an ECK iD.
+    pub(super) fn has_released_no_eckid(&self) -> bool {
+        self.released.holds_no_eckid()
     }
 
     /// Whether an identifier was in a text that has left already.
@@ -296,6 +309,12 @@ impl Ruler {
         out: &mut Record,
         summary: &mut Summary,
     ) -> bool {
+        if let Some((of, token)) = self.tokens.get(value)
+            && *of == kind
+        {
+            out.push(node, attribute, field.id, token);
+            return true;
+        }
         let Ok(key) = PupilKey::parse(value) else {
             summary.events.count(Event::KeyMissing, 1);
             return false;
@@ -305,18 +324,26 @@ impl Ruler {
             summary.events.count(Event::DanglingReference, 1);
             return false;
         }
-        out.push_with(node, attribute, field.id, |text| context.scope.pseudonyms.token(kind, &key, text));
+        let shared = !own && !matches!(kind, KeyKind::Leerkracht | KeyKind::Leerling);
+        out.push_with(node, attribute, field.id, |text| {
+            let from = text.len();
+            context.scope.pseudonyms.token(kind, &key, text);
+            // Groups and vestigingen of a document are known before the first reference to one, and stay.
+            if shared && self.tokens.len() < TOKENS {
+                self.tokens.insert(value.to_owned(), (kind, text[from..].to_owned()));
+            }
+        });
         true
     }
 
     /// What names the school besides its BRIN. The standard has either a BRIN with its vestiging, or an
     /// instellingsnummer; its key in the LAS says no more than either, and no line asks for it.
     fn says_no_more(&self, record: &Record, field: FieldId) -> bool {
-        let has_brin = record.find(self.brincode).is_some();
+        let has_brin = || record.find(self.brincode).is_some();
         if field == self.dependancecode {
-            !has_brin
+            !has_brin()
         } else {
-            has_brin && (field == self.schoolkey || field == self.instellingsnummer)
+            (field == self.schoolkey || field == self.instellingsnummer) && has_brin()
         }
     }
 
@@ -351,10 +378,14 @@ impl Ruler {
     ) -> bool {
         // A person's own name can be a key somewhere; without a digit in it, it says no more than the name does.
         let is_name = field.treatments.contains(&Treatment::Initial);
-        if is_name && !value.chars().any(char::is_numeric) {
+        let has_digits = value.chars().any(char::is_numeric);
+        if is_name && !has_digits {
             return false;
         }
-        if self.own.is_none() {
+        // What has a digit is not in what has none: and most identifiers have one, most texts none.
+        let may_be_own = has_digits || value.contains('%') || self.has_own_without_digits(record);
+        let none = Own::default();
+        if self.own.is_none() && may_be_own {
             let mut own = std::mem::take(&mut self.spare_own);
             own.clear();
             if context.pseudonym.is_some() {
@@ -362,7 +393,7 @@ impl Ruler {
             }
             self.own = Some(own);
         }
-        let own = self.own.as_ref().expect("it was just made");
+        let own = self.own.as_ref().filter(|_| may_be_own).unwrap_or(&none);
         // Most persons of a large school are still to come when this leaves. A postcode abroad may be long.
         let long = matches!(field.kind, Kind::Text | Kind::Url);
         if self.scanner.finds(value, context.seen, own, long) {
@@ -374,13 +405,24 @@ impl Ruler {
         false
     }
 
+    /// The identifiers a record has of whom it is about.
+    fn identifiers<'r>(catalogue: &'static Catalogue, record: &'r Record) -> impl Iterator<Item = &'r str> {
+        let kind = catalogue.record(record.kind);
+        let is_own = move |field: FieldId| {
+            kind.key == Some(field) || matches!(catalogue.field(field).kind, Kind::Eckid | Kind::Pgn)
+        };
+        let own = record.items().iter().filter(move |item| item.field.is_some_and(is_own));
+        own.map(|item| record.value(item))
+    }
+
+    fn has_own_without_digits(&self, record: &Record) -> bool {
+        let without = |own: &str| !own.is_empty() && !own.bytes().any(|byte| byte.is_ascii_digit());
+        Self::identifiers(self.catalogue, record).any(without)
+    }
+
     fn learn(&mut self, record: &Record, own: &mut Own) {
-        for item in record.items() {
-            let Some(field) = item.field.map(|field| self.catalogue.field(field)) else { continue };
-            let kind = self.catalogue.record(record.kind);
-            if kind.key == Some(field.id) || matches!(field.kind, Kind::Eckid | Kind::Pgn) {
-                own.add(self.scanner.read(record.value(item)));
-            }
+        for identifier in Self::identifiers(self.catalogue, record) {
+            own.add(self.scanner.read(identifier));
         }
     }
 
@@ -401,7 +443,7 @@ impl Ruler {
     /// Puts constants where the standard insists on a field and none is left.
     fn complete(&mut self, record: &Record, out: &mut Record, ruled: &mut Ruled, summary: &mut Summary) {
         let kind = self.catalogue.record(record.kind);
-        for &id in &kind.fields {
+        for &id in &kind.required {
             let has = |id: FieldId| self.emitted[id.index()] == self.record;
             let field = self.catalogue.field(id);
             let wanted = match &field.required {

@@ -91,10 +91,12 @@ impl Pseudonym {
 
     fn write_hex(&self, out: &mut String) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        for byte in self.0 {
-            out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            out.push(char::from(DIGITS[usize::from(byte & 15)]));
+        let mut text = [0; 128];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
         }
+        out.push_str(std::str::from_utf8(&text).expect("hexadecimal digits are ASCII"));
     }
 }
 
@@ -214,11 +216,16 @@ impl fmt::Debug for Pseudonymiser {
 
 fn keyed(key: &hmac::Key, identity: &Identity) -> hmac::Tag {
     identity.with_parts(|kind, value| {
+        let length = |part: &[u8]| u32::try_from(part.len()).expect("identities are short").to_be_bytes();
         let mut context = hmac::Context::with_key(key);
-        for part in [kind.as_bytes(), value] {
-            context.update(&u32::try_from(part.len()).expect("identities are short").to_be_bytes());
-            context.update(part);
-        }
+        // One call costs as much as the few bytes it takes.
+        let mut head = [0; 32];
+        let from = head.len() - (4 + kind.len() + 4);
+        head[from..from + 4].copy_from_slice(&length(kind.as_bytes()));
+        head[from + 4..from + 4 + kind.len()].copy_from_slice(kind.as_bytes());
+        head[from + 4 + kind.len()..].copy_from_slice(&length(value));
+        context.update(&head[from..]);
+        context.update(value);
         context.sign()
     })
 }

@@ -1,6 +1,6 @@
 //! Who a record is about, as types that cannot be printed.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -60,14 +60,21 @@ impl PupilKey {
     ///
     /// [`KeyRefused`], without the key.
     pub fn parse(text: &str) -> Result<Self, KeyRefused> {
+        Self::read(text).map(|key| Self(key.into_owned()))
+    }
+
+    /// Whether a text is a key.
+    pub fn is_one(text: &str) -> bool {
+        Self::read(text).is_ok()
+    }
+
+    fn read(text: &str) -> Result<Cow<'_, str>, KeyRefused> {
         let key = digits::normalise(text);
-        if key.is_empty() {
-            return Err(KeyRefused::Empty);
+        match key.len() {
+            0 => Err(KeyRefused::Empty),
+            length if length > Self::LONGEST => Err(KeyRefused::TooLong),
+            _ => Ok(key),
         }
-        if key.len() > Self::LONGEST {
-            return Err(KeyRefused::TooLong);
-        }
-        Ok(Self(key.into_owned()))
     }
 
     /// The key itself, for the pupil administration alone.
@@ -110,10 +117,16 @@ impl EckId {
 
     /// Whether it has the form the Nummervoorziening gives out, in production or pilot.
     pub fn is_official(&self) -> bool {
-        let rest = self.0.strip_prefix("https://ketenid.nl/");
-        let hex = rest.and_then(|rest| rest.strip_prefix("201703/").or_else(|| rest.strip_prefix("pilot/")));
-        hex.is_some_and(|hex| hex.len() == 128 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+        official_digits(&self.0).is_some()
     }
+}
+
+/// The hexadecimal digits of an ECK iD that has the form the Nummervoorziening gives out, in production or pilot.
+pub(crate) fn official_digits(eckid: &str) -> Option<&str> {
+    let rest = eckid.strip_prefix("https://ketenid.nl/")?;
+    let digits = rest.strip_prefix("201703/").or_else(|| rest.strip_prefix("pilot/"))?;
+    let hexadecimal = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (digits.len() == 128 && hexadecimal).then_some(digits)
 }
 
 impl fmt::Debug for EckId {

@@ -47,6 +47,55 @@ struct Word {
     spaced: bool,
 }
 
+/// What a reading knows of the characters before the next one.
+struct Reader<'r> {
+    reading: &'r mut Reading,
+    word: Option<Word>,
+    spaced: bool,
+    /// Characters since the last digit; none: a letter stands between, or there was no digit.
+    gap: Option<usize>,
+}
+
+impl Reader<'_> {
+    fn in_word(&mut self) {
+        let (from, spaced) = (self.reading.text.len(), self.spaced);
+        self.word.get_or_insert(Word { from, to: 0, spaced });
+    }
+
+    fn digit(&mut self, digit: u8) {
+        self.in_word();
+        let at = self.reading.text.len();
+        self.reading.text.push(char::from(digit));
+        match (self.gap, self.reading.groups.last_mut()) {
+            (Some(0), Some(group)) => group.to += 1,
+            (gap, _) => {
+                let joined = gap.is_some_and(|gap| gap <= WIDEST_GAP);
+                self.reading.groups.push(Group { from: at, to: at + 1, joined });
+            }
+        }
+        self.gap = Some(0);
+    }
+
+    fn letters(&mut self, letters: impl IntoIterator<Item = char>) {
+        self.in_word();
+        self.reading.text.extend(letters);
+        self.gap = None;
+    }
+
+    fn other(&mut self, character: char) {
+        self.end_word();
+        self.spaced |= character.is_whitespace();
+        self.gap = self.gap.map(|gap| gap + 1);
+    }
+
+    fn end_word(&mut self) {
+        if let Some(word) = self.word.take() {
+            self.reading.words.push(Word { to: self.reading.text.len(), ..word });
+            self.spaced = false;
+        }
+    }
+}
+
 /// A text in canonical form. Keeps its memory, so one serves many texts.
 #[derive(Default)]
 pub struct Reading {
@@ -70,48 +119,28 @@ impl Reading {
         self.words.clear();
         self.groups.clear();
         self.numbers.clear();
-        let mut word: Option<Word> = None;
-        let mut spaced = false;
-        // Characters since the last digit; none: a letter stands between, or there was no digit.
-        let mut gap: Option<usize> = None;
-        for character in text.chars() {
-            if character.is_ascii_lowercase() {
-                word.get_or_insert(Word { from: self.text.len(), to: 0, spaced });
-                self.text.push(character);
-                gap = None;
-                continue;
-            }
-            if is_invisible(character) {
-                continue;
-            }
-            if let Some(digit) = digit(character) {
-                let at = self.text.len();
-                word.get_or_insert(Word { from: at, to: 0, spaced });
-                self.text.push(char::from(digit));
-                match (gap, self.groups.last_mut()) {
-                    (Some(0), Some(group)) => group.to += 1,
-                    (gap, _) => {
-                        let joined = gap.is_some_and(|gap| gap <= WIDEST_GAP);
-                        self.groups.push(Group { from: at, to: at + 1, joined });
-                    }
+        let mut reader = Reader { reading: self, word: None, spaced: false, gap: None };
+        if text.is_ascii() {
+            for byte in text.bytes() {
+                match byte {
+                    b'0'..=b'9' => reader.digit(byte),
+                    b'a'..=b'z' | b'A'..=b'Z' => reader.letters([char::from(byte.to_ascii_lowercase())]),
+                    _ => reader.other(char::from(byte)),
                 }
-                gap = Some(0);
-            } else if character.is_alphanumeric() {
-                word.get_or_insert(Word { from: self.text.len(), to: 0, spaced });
-                self.text.extend(narrow(character).to_lowercase());
-                gap = None;
-            } else {
-                if let Some(word) = word.take() {
-                    self.words.push(Word { to: self.text.len(), ..word });
-                    spaced = false;
+            }
+        } else {
+            for character in text.chars() {
+                if is_invisible(character) {
+                } else if let Some(digit) = digit(character) {
+                    reader.digit(digit);
+                } else if character.is_alphanumeric() {
+                    reader.letters(narrow(character).to_lowercase());
+                } else {
+                    reader.other(character);
                 }
-                spaced |= character.is_whitespace();
-                gap = gap.map(|gap| gap + 1);
             }
         }
-        if let Some(word) = word {
-            self.words.push(Word { to: self.text.len(), ..word });
-        }
+        reader.end_word();
         self.find_numbers();
         self
     }
@@ -618,11 +647,16 @@ impl Seen {
     /// them, and there is no other with the same.
     pub fn insert_eckid(&mut self, eckid: &str, reading: &Reading) -> bool {
         if let Some(digits) = reading.long_last_word() {
-            self.words |= 1 << digits.len().min(127);
-            return self.insert(Form::Word.label(), digits);
+            return self.insert_eckid_digits(digits);
         }
         self.insert_identifier(reading);
         self.insert("eckid", eckid)
+    }
+
+    /// The same, of one of which it is known that it has that shape: of its digits.
+    pub fn insert_eckid_digits(&mut self, digits: &str) -> bool {
+        self.words |= 1 << digits.len().min(127);
+        self.insert(Form::Word.label(), digits)
     }
 
     fn knows(&self, form: Form, text: &str) -> bool {
@@ -674,21 +708,26 @@ impl Seen {
 pub struct Released {
     seen: Seen,
     room: usize,
+    /// A word as long as an ECK iD was among it.
+    eckid_like: bool,
 }
 
+/// Hexadecimal digits of an ECK iD.
+const ECKID_DIGITS: usize = 128;
 /// So many words are kept, about 0.4 MiB; after that, no more are.
 const MOST_RELEASED: usize = 60_000;
 
 impl Default for Released {
     fn default() -> Self {
-        Self { seen: Seen::new(), room: MOST_RELEASED }
+        Self { seen: Seen::new(), room: MOST_RELEASED, eckid_like: false }
     }
 }
 
 impl Released {
     /// Notes a value that leaves: whole, by white space, by word, and its numbers.
     pub fn note(&mut self, value: &Reading) {
-        let Self { seen, room } = self;
+        let Self { seen, room, eckid_like } = self;
+        *eckid_like |= value.text.len() >= ECKID_DIGITS;
         let mut note = |form: Form, text: &str| {
             let worth = text.len() >= SHORTEST && *room > 0 && (form == Form::Number || !is_number(text));
             if worth && seen.insert(form.label(), text) {
@@ -710,6 +749,11 @@ impl Released {
             note(Form::Number, value.number(groups));
         }
         value.plain_groups().for_each(|group| note(Form::Number, group));
+    }
+
+    /// Whether nothing has left that is long enough to hold an ECK iD of the Nummervoorziening.
+    pub fn holds_no_eckid(&self) -> bool {
+        !self.eckid_like
     }
 
     /// Whether an identifier was in what left.

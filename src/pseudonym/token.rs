@@ -61,14 +61,29 @@ impl Siv {
     }
 
     pub(super) fn seal(&self, kind: KeyKind, key: &PupilKey, out: &mut String) {
-        let mut buffer = Zeroizing::new([0u8; TAG + LONG]);
-        let length = pack(key.expose(), &mut buffer[TAG..]);
-        let tag = self
+        // Most keys are short, and wiping what is long takes as long as the rest.
+        if is_short(key.expose()) {
+            self.seal_in(Zeroizing::new([0; TAG + SHORT]), kind, key, out);
+        } else {
+            self.seal_in(Zeroizing::new([0; TAG + LONG]), kind, key, out);
+        }
+    }
+
+    fn seal_in<const N: usize>(
+        &self,
+        mut buffer: Zeroizing<[u8; N]>,
+        kind: KeyKind,
+        key: &PupilKey,
+        out: &mut String,
+    ) {
+        let (tag, block) = buffer.split_at_mut(TAG);
+        pack(key.expose(), block);
+        let sealed = self
             .cipher()
-            .encrypt_in_place_detached([kind.label().as_bytes()], &mut buffer[TAG..TAG + length])
+            .encrypt_in_place_detached([kind.label().as_bytes()], block)
             .expect("one associated value is within what SIV takes");
-        buffer[..TAG].copy_from_slice(&tag);
-        ENGINE.encode_string(&buffer[..TAG + length], out);
+        tag.copy_from_slice(&sealed);
+        ENGINE.encode_string(buffer.as_slice(), out);
     }
 
     pub(super) fn open(&self, kind: KeyKind, token: &str) -> Result<PupilKey, UnknownToken> {
@@ -86,17 +101,21 @@ impl Siv {
     }
 }
 
-/// Fills a zeroed block and says how long it is.
-fn pack(key: &str, block: &mut [u8]) -> usize {
+/// Whether a key fits the short block.
+fn is_short(key: &str) -> bool {
+    key.len() < SHORT || uuid(key).is_some()
+}
+
+/// Fills a zeroed block that is long enough.
+fn pack(key: &str, block: &mut [u8]) {
     if let Some((marker, uuid)) = uuid(key) {
         block[0] = marker;
         block[1..17].copy_from_slice(&uuid);
-        return SHORT;
+        return;
     }
     let bytes = key.as_bytes();
     block[0] = u8::try_from(bytes.len()).expect("keys are bounded by PupilKey");
     block[1..=bytes.len()].copy_from_slice(bytes);
-    if bytes.len() < SHORT { SHORT } else { LONG }
 }
 
 fn unpack(block: &[u8]) -> Option<PupilKey> {

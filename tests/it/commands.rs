@@ -347,6 +347,31 @@ fn schools_are_told_apart() {
 }
 
 #[test]
+fn the_operations_port_stays_on_this_machine() {
+    let home = Home::new();
+    for (listen, code) in [
+        ("[::1]:9464", 0),
+        ("127.8.9.1:9464", 0),
+        ("0.0.0.0:9464", 1),
+        ("[::]:9464", 1),
+        ("192.0.2.1:9464", 1),
+        ("[2001:db8::1]:9464", 1),
+    ] {
+        let was = fs::read_to_string(home.path("sluis.toml")).unwrap();
+        home.edit("sluis.toml", |text| text.replace("127.0.0.1:9464", listen));
+        let ran = home.run(&["check"]);
+        assert_eq!(ran.code, code, "{listen}: {}", ran.err);
+        assert_eq!(
+            ran.err.contains("plain HTTP is accepted on loopback only"),
+            code == 1,
+            "{listen}: {}",
+            ran.err
+        );
+        fs::write(home.path("sluis.toml"), was).unwrap();
+    }
+}
+
+#[test]
 fn folders_in_which_others_can_write_are_refused() {
     let home = Home::new();
     let mode = |folder: &str, mode: u32| {

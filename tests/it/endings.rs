@@ -65,7 +65,7 @@ fn results_have_an_outcome_when_the_supplier_hangs_up() {
     served.signal("-TERM");
     served.wait_for("draining");
     release.send(()).unwrap();
-    served.stop();
+    served.ended();
     assert_eq!(home.outcomes(), [OutcomeStatus::Sent, OutcomeStatus::Sent]);
 }
 

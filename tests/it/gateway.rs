@@ -85,7 +85,7 @@ impl FakeLas {
     }
 }
 
-fn read_request(stream: &mut TcpStream) -> Option<String> {
+pub(crate) fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut head = String::new();
     let mut length = 0;
@@ -122,7 +122,7 @@ pub(crate) struct Served {
     pub(crate) gateway: u16,
     /// Of the review app; 0 where there is none.
     pub(crate) review: u16,
-    operations: u16,
+    pub(crate) operations: u16,
     errors: Arc<Mutex<String>>,
     lines: Receiver<String>,
     reader: Option<JoinHandle<()>>,
@@ -225,8 +225,13 @@ impl Served {
     }
 
     /// SIGTERM, and everything it said.
-    pub(crate) fn stop(mut self) -> String {
+    pub(crate) fn stop(self) -> String {
         self.signal("-TERM");
+        self.ended()
+    }
+
+    /// Everything it said, once it has ended as it should.
+    pub(crate) fn ended(mut self) -> String {
         let status = self.child.wait().unwrap();
         self.reader.take().unwrap().join().unwrap();
         let errors = self.errors.lock().unwrap().clone();

@@ -17,6 +17,7 @@ use sluis::{
     config::Config,
     policy::agreement::{self, Agreement},
     problem::Problem,
+    tls::DevelopmentCa,
 };
 use toml::{Table, Value};
 
@@ -33,6 +34,7 @@ listen      = "127.0.0.1:8443"
 certificate = "certs/gateway.pem"
 private_key = "certs/gateway.key"
 client_ca   = "certs/ca.pem"
+client_crl  = ["certs/ca.crl"]
 
 [review]
 listen        = "127.0.0.1:8444"
@@ -113,6 +115,7 @@ request_bytes_per_second    = 1025
 send_idle_ms                = 30003
 send_bytes_per_second       = 1026
 drain_ms                    = 30004
+drain_delay_ms              = 5
 
 [[school]]
 brin       = "99DE"
@@ -466,6 +469,9 @@ impl Subject {
             fs::write(&path, format!("secret = \"{secret}\"\n")).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
+        // The issuer of nobody here: a list of its own kind is all that is looked for.
+        let revoked = DevelopmentCa::new().unwrap().revocations(&[], 7).unwrap();
+        fs::write(home.path("certs/ca.crl"), revoked).unwrap();
         let file = home.path(file);
         Self { schema, validator, keys, home, file }
     }
@@ -879,7 +885,7 @@ fn orders(values: &[Value]) -> Vec<Vec<Value>> {
 /// Whether a problem with a value is told at the line of what it names: the file that is not there, or the agreement
 /// that speaks of a school or recipient of another name.
 fn told_elsewhere(place: &str) -> bool {
-    let last = place.rsplit('/').next().unwrap();
+    let last = place.trim_end_matches("/[]").rsplit('/').next().unwrap();
     let paths = [
         "accounts",
         "agreements",
@@ -887,6 +893,7 @@ fn told_elsewhere(place: &str) -> bool {
         "ca",
         "certificate",
         "client_ca",
+        "client_crl",
         "client_certificate",
         "client_key",
         "client_secret",
