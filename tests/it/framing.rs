@@ -156,7 +156,7 @@ impl Port {
     }
 }
 
-/// The statuses of the answers in these bytes, which are theirs to the last; the paths that the codes were about.
+/// The statuses of the answers in these bytes, which are theirs to the last.
 fn statuses(mut bytes: &[u8]) -> Vec<u16> {
     let mut statuses = Vec::new();
     while !bytes.is_empty() {
@@ -332,12 +332,12 @@ fn what_a_pupil_administration_is_asked_is_built_anew() {
     served.stop();
 }
 
-/// What was asked, with the number of the connection it came over.
-type Heard = Arc<Mutex<Vec<(usize, String)>>>;
+/// Requests that were heard, with the connection each came over.
+type Heard = Mutex<Vec<(usize, String)>>;
 
 /// A pupil administration that keeps its connections: `answer` is told which one it is, and writes to it.
-fn keeps(answer: impl Fn(usize, &str, &mut TcpStream) + Send + Sync + 'static) -> (FakeLas, Heard) {
-    let heard = Arc::new(Mutex::new(Vec::new()));
+fn keeps(answer: impl Fn(usize, &str, &mut TcpStream) + Send + Sync + 'static) -> (FakeLas, Arc<Heard>) {
+    let heard = Arc::<Heard>::default();
     let (kept, connections) = (Arc::clone(&heard), Mutex::new(0));
     let las = FakeLas::at_once(move |request, stream| {
         let connection = {
