@@ -48,7 +48,11 @@ pub struct Delivery {
     certificate: [u8; 32],
     clock: Arc<dyn Clock>,
     start_ms: u64,
+    watch: Option<Watch>,
 }
+
+/// Says why a delivery may not go on, when what it was decided by has changed.
+pub type Watch = Box<dyn Fn(&Delivery) -> Option<Reason> + Send + Sync>;
 
 /// Why there will be no delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,7 +207,29 @@ impl Delivery {
             certificate,
             start_ms: clock.now_ms(),
             clock: Arc::clone(clock),
+            watch: None,
         })
+    }
+
+    /// The same, with `watch` asked before each part of it leaves.
+    #[must_use]
+    pub fn watched(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// Why nothing more of it may leave, though it was decided that it might: the agreement has ended since, or is not in
+    /// force any more.
+    pub fn withdrawn(&self) -> Option<Reason> {
+        let today = self.clock.today();
+        if today > self.agreement.until {
+            return Some(Reason::AgreementEnded);
+        }
+        // A clock was put back; nobody knows what day it is.
+        if today < self.agreement.from {
+            return Some(Reason::AgreementFuture);
+        }
+        self.watch.as_ref().and_then(|watch| watch(self))
     }
 
     /// Records how a delivery ended that [`disclose`](crate::exchange::disclose) completed.

@@ -178,6 +178,9 @@ impl<W: Write> Outlet for Recorder<'_, W> {
 impl<W: Write> Recorder<'_, W> {
     fn let_out(&mut self, chunk: Chunk) -> Result<(), Error> {
         let Open { log, delivery, .. } = self.open;
+        if let Some(reason) = delivery.withdrawn() {
+            return Err(Error::Withdrawn(reason));
+        }
         let mut leaf = delivery.leaf(LeafKind::Disclosure);
         leaf.chunk = self.open.chunks;
         leaf.flags = if chunk.last { Leaf::LAST } else { 0 };
@@ -254,6 +257,9 @@ pub enum Error {
     /// The document is one of which nothing may leave.
     #[error(transparent)]
     Refused(Refusal),
+    /// What it was decided by does not hold any more.
+    #[error("it may not go on: the agreement ended, changed or was withdrawn while it was made")]
+    Withdrawn(Reason),
 }
 
 impl Error {
@@ -270,6 +276,7 @@ impl Error {
             Self::Refused(Refusal::Stale) => Some(Reason::DocumentStale),
             Self::Refused(Refusal::SchoolOther) => Some(Reason::SchoolOther),
             Self::Refused(_) => Some(Reason::DocumentInvalid),
+            Self::Withdrawn(reason) => Some(*reason),
         }
     }
 
@@ -279,6 +286,7 @@ impl Error {
             self,
             Self::Held(_)
                 | Self::RightsChanged
+                | Self::Withdrawn(_)
                 | Self::Refused(
                     Refusal::Nothing | Refusal::SchoolMissing | Refusal::SchoolOther | Refusal::Stale
                 )

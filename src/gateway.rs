@@ -103,7 +103,7 @@ impl State {
 
 /// Everything an exchange needs.
 pub struct Gateway {
-    state: ArcSwap<State>,
+    state: Arc<ArcSwap<State>>,
     books: Arc<Books>,
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
@@ -125,7 +125,7 @@ impl Gateway {
     ) -> Self {
         let places = Arc::new(Semaphore::new(config.limits.exchanges));
         metrics.reload_success.set(1);
-        let state = ArcSwap::from_pointee(State::new(config));
+        let state = Arc::new(ArcSwap::from_pointee(State::new(config)));
         let books = Arc::new(Books::new(log, metrics));
         Self { state, books, ledger, clock, shutdown, places, tasks: TaskTracker::new() }
     }
@@ -135,7 +135,8 @@ impl Gateway {
         self.state.load_full()
     }
 
-    /// Takes another configuration into force. Exchanges under way keep theirs.
+    /// Takes another configuration into force. Exchanges under way keep what they were decided by, as long as it names the
+    /// same recipient for their certificate and the same agreement: else nothing more of them leaves.
     pub fn reload(&self, config: Config) {
         self.state.store(Arc::new(State::new(config)));
         // It may name webhooks that were not there before.

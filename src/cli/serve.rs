@@ -51,6 +51,8 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
     tracing_subscriber::fmt()
         .json()
         .with_writer(io::stderr)
+        // Nobody may be left to read it; to say that there of all places is to panic.
+        .log_internal_errors(false)
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("SLUIS_LOG")
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("sluis=info")),
@@ -60,6 +62,12 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         return Err(fail(format!("{}: has no [gateway]; add one to serve", file.config.display())));
     };
     let (listen, tls) = (gateway.listen, Arc::clone(&gateway.tls));
+    // A thread that cannot be had is a panic in there, which then waits without end for those it did get.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(i32::from(FAILED));
+    }));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Pages of the review app wait on threads of their own: none is taken from an exchange.

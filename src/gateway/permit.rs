@@ -12,8 +12,8 @@ use super::{
 use crate::{
     bridge::{BodyError, read_body},
     catalogue::catalogue,
-    config::School,
-    delivery::{Asked, Delivery, NoDelivery},
+    config::{Recipient, School},
+    delivery::{Asked, Delivery, NoDelivery, Watch},
     fault::FaultCode,
     ingress::{self, Operation, RequestError},
     las::{LasClient, xml_charset},
@@ -139,6 +139,36 @@ impl Gateway {
             }
         };
         let client = state.client(&school, las, &recipient);
+        let delivery = delivery.watched(self.watch(&state, peer, &school, &recipient));
         Ok(Permitted { request, delivery, client, state: Arc::clone(&state), school })
+    }
+
+    /// What a delivery is asked before each part of it leaves: whether the configuration that is in force by then names
+    /// the same recipient and the same agreement.
+    fn watch(
+        &self,
+        decided: &Arc<State>,
+        peer: PeerCertificate,
+        school: &Arc<School>,
+        recipient: &Arc<Recipient>,
+    ) -> Watch {
+        let (state, clock) = (Arc::clone(&self.state), Arc::clone(&self.clock));
+        let (decided, school, recipient) = (Arc::clone(decided), Arc::clone(school), Arc::clone(recipient));
+        Box::new(move |delivery| {
+            let now = state.load();
+            if Arc::ptr_eq(&now, &decided) {
+                return None;
+            }
+            let config = now.config();
+            if config.recipient_of(&peer).is_none_or(|known| known.id != recipient.id) {
+                return Some(Reason::AgreementMissing);
+            }
+            match config.agreements.in_force(&school.brin, &recipient.id, clock.today()) {
+                Ok(agreement) if agreement.hash == delivery.agreement().hash => None,
+                // Another has taken its place.
+                Ok(_) => Some(Reason::AgreementEnded),
+                Err(none) => Some(NoDelivery::Agreement(none).reason()),
+            }
+        })
     }
 }

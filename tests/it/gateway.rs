@@ -76,6 +76,11 @@ impl FakeLas {
         Self::new(Box::new(move |_, stream| write_xml(stream, &document)))
     }
 
+    /// One that another has made.
+    pub(crate) fn at(port: u16, thread: JoinHandle<()>) -> Self {
+        Self { port, requests: Arc::default(), _thread: thread }
+    }
+
     /// Writes these bytes, whatever they are.
     fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
@@ -85,7 +90,7 @@ impl FakeLas {
     }
 }
 
-fn read_request(stream: &mut TcpStream) -> Option<String> {
+pub(crate) fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut head = String::new();
     let mut length = 0;

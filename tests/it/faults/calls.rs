@@ -53,17 +53,16 @@ const ERRORS: [Errno; 12] = [
     Errno::EINTR,
     Errno::EAGAIN,
 ];
-/// Places of each kind of call in the short form.
-const PLACES: usize = 5;
 /// Times that what is done is counted: no two are alike.
 const COUNTED: usize = 3;
 
 /// Two chunks of pupils, each with what must not leave and must not be said.
-const PUPILS: usize = 300;
-const LIMITS: &str = "las_response_ms = 400\nlas_idle_ms = 400\nlas_connect_ms = 400\nheader_read_ms = 400\n\
+pub(super) const PUPILS: usize = 300;
+pub(super) const LIMITS: &str = "las_response_ms = 400\nlas_idle_ms = 400\nlas_connect_ms = 400\nheader_read_ms = 400\n\
                       request_read_ms = 400\nsend_idle_ms = 400\nexchanges = 4\n";
 
-fn pupils() -> String {
+/// A document with them.
+pub(super) fn pupils() -> String {
     let pupils: String = (0..PUPILS)
         .map(|i| {
             format!(
@@ -88,7 +87,9 @@ struct Ran {
 }
 
 /// Counts a run, and repeats it with each fault. Fails when anything was wrong.
-fn matrix(what: &str, mut run: impl FnMut(Option<Fault>) -> Ran) {
+///
+/// In the short form, of each kind of call it takes `places`.
+fn matrix(what: &str, places: usize, mut run: impl FnMut(Option<Fault>) -> Ran) {
     let all = std::env::var("SLUIS_FAULTS").is_ok_and(|form| form == "all");
     let (mut most, mut always) = (Calls::new(), None);
     for _ in 0..COUNTED {
@@ -103,7 +104,8 @@ fn matrix(what: &str, mut run: impl FnMut(Option<Fault>) -> Ran) {
             before.into_iter().filter(|call| kinds.contains(call)).collect()
         }));
     }
-    let ways = ERRORS.map(Fails::Not).into_iter().chain([Fails::Done(Errno::EIO), Fails::Short]);
+    let others = [Fails::Done(Errno::EIO), Fails::Killed, Fails::Late, Fails::Short];
+    let ways = ERRORS.map(Fails::Not).into_iter().chain(others);
     let mut faults = Vec::new();
     for (&call, &times) in &most {
         let ways: Vec<_> = ways.clone().filter(|way| way.suits(call)).collect();
@@ -111,8 +113,9 @@ fn matrix(what: &str, mut run: impl FnMut(Option<Fault>) -> Ran) {
             faults
                 .extend((1..=times).flat_map(|at| ways.iter().map(move |&fails| Fault { call, at, fails })));
         } else {
-            let places = times.min(PLACES);
-            let at = |place: usize| 1 + place * (times - 1) / places.saturating_sub(1).max(1);
+            let places = times.min(places);
+            // In the middle of each stretch.
+            let at = |place: usize| 1 + (2 * place + 1) * times / (2 * places + 1);
             faults.extend((0..places).map(|n| Fault {
                 call,
                 at: at(n),
@@ -231,14 +234,14 @@ impl Received {
 }
 
 /// Nothing planted, and no pseudonym of the answer.
-fn assert_clean(what: &str, text: &str, answer: &str) {
+pub(super) fn assert_clean(what: &str, text: &str, answer: &str) {
     assert_eq!(find(text.as_bytes()), [], "in {what}: {text}");
     for part in answer.split("key=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(!text.contains(part), "a pseudonym in {what}: {text}");
     }
 }
 
-fn assert_intact(home: &Home) {
+pub(super) fn assert_intact(home: &Home) {
     let against = Against { key: None, copy: Some(home.path("keys/checkpoint")) };
     verify(&home.path("data"), &against, &mut |_, _| {}).unwrap();
 }
@@ -456,21 +459,21 @@ impl Run {
 #[test]
 fn an_exchange_in_which_a_call_fails() {
     let mut world = World::new();
-    matrix("an exchange", |fault| world.exchange(fault));
+    matrix("an exchange", 5, |fault| world.exchange(fault));
     world.restart();
 }
 
 #[test]
 fn results_in_which_a_call_fails() {
     let mut world = World::bringing();
-    matrix("results", |fault| world.exchange(fault));
+    matrix("results", 2, |fault| world.exchange(fault));
     world.restart();
 }
 
 #[test]
 fn a_reload_in_which_a_call_fails() {
     let mut world = World::new();
-    matrix("a reload", |fault| world.reload(fault));
+    matrix("a reload", 1, |fault| world.reload(fault));
     world.restart();
 }
 
@@ -489,7 +492,7 @@ fn a_start_and_a_stop_in_which_a_call_fails() {
     let las = FakeLas::answering(document.clone());
     Served::configure(&home, &las, LIMITS);
     assert_eq!(home.minimise("99DE", document.as_bytes()).code, 0);
-    matrix("a start and a stop", |fault| {
+    matrix("a start and a stop", 1, |fault| {
         let mut wrong = Vec::new();
         let mut run = Run::start(&home.sluis(&["serve"]), fault);
         let serves = run.says("gateway on", &mut wrong);
@@ -525,7 +528,7 @@ fn a_command_in_which_a_call_fails() {
         (home.path("output.xml"), ["minimise", "--school", "99DE", "--recipient", "noordzee"]);
     let command = home.sluis(&[&parts[..], &["--input", "input.xml", "--output", "output.xml"]].concat());
     let whole = |text: &str| text.matches("</leerling>").count();
-    matrix("a command", |fault| {
+    matrix("a command", 1, |fault| {
         let mut wrong = Vec::new();
         let before = home.leaves().len();
         let mut run = Run::start(&command, fault);

@@ -12,13 +12,14 @@ use std::{
     process::{Child, ChildStderr, ChildStdin, Command, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
+    time::Duration,
 };
 
 use nix::{
     errno::Errno,
     sys::{
         ptrace::{self, Options},
-        signal::Signal,
+        signal::{Signal, kill},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::Pid,
@@ -55,6 +56,10 @@ pub(crate) enum Fails {
     Not(Errno),
     /// It is done, and said to have failed.
     Done(Errno),
+    /// The process is killed before it is done.
+    Killed,
+    /// It is done half a second later, and everything else of the process is too.
+    Late,
     /// It is done for half of the bytes.
     Short,
 }
@@ -64,7 +69,7 @@ impl Fails {
     pub(crate) fn suits(self, call: Sysno) -> bool {
         match self {
             Self::Done(_) => DONE.contains(&call),
-            Self::Not(_) => true,
+            Self::Killed | Self::Late | Self::Not(_) => true,
             Self::Short => COUNTED.contains(&call),
         }
     }
@@ -75,6 +80,8 @@ impl fmt::Display for Fails {
         match self {
             Self::Not(errno) => write!(f, "{errno:?}"),
             Self::Done(errno) => write!(f, "done+{errno:?}"),
+            Self::Killed => f.write_str("killed"),
+            Self::Late => f.write_str("late"),
             Self::Short => f.write_str("short"),
         }
     }
@@ -282,6 +289,16 @@ fn begins(thread: Pid, told: &mut Told) -> nix::Result<Returns> {
             Some(-i64::from(errno as i32))
         }
         Fails::Done(errno) => Some(-i64::from(errno as i32)),
+        Fails::Killed => {
+            let process = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+            let process = process.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
+            kill(Pid::from_raw(process.expect("a process")), Signal::SIGKILL)?;
+            return Ok(None);
+        }
+        Fails::Late => {
+            thread::sleep(Duration::from_millis(500));
+            None
+        }
         Fails::Short => {
             registers.rdx = registers.rdx.div_ceil(2);
             None
@@ -323,8 +340,12 @@ fn parse(line: &str) -> Option<Fault> {
     };
     let fails = match fails.split_once('+') {
         Some((_, name)) => Fails::Done(errno(name)),
-        None if fails == "short" => Fails::Short,
-        None => Fails::Not(errno(fails)),
+        None => match fails {
+            "killed" => Fails::Killed,
+            "late" => Fails::Late,
+            "short" => Fails::Short,
+            name => Fails::Not(errno(name)),
+        },
     };
     Some(Fault { call: call.parse().ok()?, at: at.parse().ok()?, fails })
 }
@@ -357,5 +378,7 @@ fn the_tracer_makes_one_call_fail() {
     let write = |at, fails| Some(Fault { call: Sysno::write, at, fails });
     assert_eq!(run(write(2, Fails::Not(Errno::ENOSPC))), (false, 8), "the second is not done");
     assert_eq!(run(write(2, Fails::Done(Errno::ENOSPC))), (false, 16), "the second is done");
+    assert_eq!(run(write(2, Fails::Killed)), (false, 8), "nothing is done after the first");
+    assert_eq!(run(write(2, Fails::Late)), (true, 24));
     assert_eq!(run(write(2, Fails::Short)), (true, 24), "what was not written is written after it");
 }
