@@ -19,7 +19,8 @@ use crate::{
     home::Home,
 };
 
-const PATIENT: &str = "las_response_ms = 20000\nlas_idle_ms = 20000\n";
+/// With no room to hold chunks until all of them can be held against the delivery before.
+const PATIENT: &str = "las_response_ms = 20000\nlas_idle_ms = 20000\nheld_bytes = 4096\n";
 const AGREEMENT: &str = "agreements/99DE-noordzee-rekenroute.toml";
 
 /// An exchange of which the last of three chunks is held back until `change` has been. What the supplier got, and the

@@ -24,7 +24,7 @@ impl Disk {
     }
 
     fn mount(&self, flags: MsFlags, size: &str) -> nix::Result<()> {
-        let options = format!("size={size}");
+        let options = format!("mode=700,size={size}");
         mount(Some("sluis-test"), &self.0, Some("tmpfs"), flags, Some(options.as_str()))
     }
 }

@@ -125,7 +125,13 @@ fn a_pupil_administration_that_fails_in_any_phase() {
             for (does, then) in &behaviours {
                 let what = format!("{framing}, {does} after {at} of {end}");
                 let got = exchange(&bytes[..at], then.clone());
-                let is_whole = judge(&what, &got, at == end || (at == 0 && *does == "answers again"));
+                // Some make a whole answer of it after all: a head with the rest of another, a document after its head.
+                let made_whole = match *does {
+                    "answers again" => at < *head,
+                    "says it again" => at == *head,
+                    _ => at == end,
+                };
+                let is_whole = judge(&what, &got, made_whole || at == end);
                 assert!(is_whole || at < end || *does != "dies", "{what}: it was all there");
                 rows += 1;
                 begun += usize::from(!is_whole && got.pupils() > 0);

@@ -173,11 +173,7 @@ fn a_receiver_that_fails_at_any_write() {
         let done = disclose(&bench.delivery(), &log, document.as_bytes(), None, &mut receiver);
         assert!(done.is_err(), "at write {at}");
         assert_eq!(receiver.writes, at, "it is not written to again");
-        assert_eq!(
-            receiver.got,
-            whole.got[..((at - 1) * TAKES).min(whole.got.len())].to_owned(),
-            "at write {at}"
-        );
+        assert!(whole.got.starts_with(&receiver.got), "at write {at}");
         let (rows, last) = on_record(dir.path());
         assert!(persons(&receiver.got) <= rows - before, "at write {at}");
         assert_eq!(last, Some(OutcomeStatus::Failed), "at write {at}");
