@@ -17,7 +17,7 @@ use hyper::{
     body::Incoming,
     header::{
         ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-        HeaderValue,
+        HeaderValue, TRANSFER_ENCODING,
     },
     rt::{Read, ReadBufCursor, Write},
 };
@@ -171,6 +171,11 @@ impl LasClient {
 
 fn check_head(headers: &HeaderMap) -> Result<Option<Charset>, LasError> {
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(LasError::ContentEncoding);
+    }
+    // Without `chunked` at its end the body goes on to the end of the connection, whatever else it says it is.
+    let transfers = headers.get_all(TRANSFER_ENCODING).iter();
+    if transfers.into_iter().any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
         return Err(LasError::ContentEncoding);
     }
     let content_type =
