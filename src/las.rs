@@ -174,8 +174,8 @@ fn check_head(headers: &HeaderMap) -> Result<Option<Charset>, LasError> {
         return Err(LasError::ContentEncoding);
     }
     // Without `chunked` at its end the body goes on to the end of the connection, whatever else it says it is.
-    let transfers = headers.get_all(TRANSFER_ENCODING).iter();
-    if transfers.into_iter().any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+    let mut transfers = headers.get_all(TRANSFER_ENCODING).iter();
+    if transfers.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
         return Err(LasError::ContentEncoding);
     }
     let content_type =
