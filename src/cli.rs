@@ -25,7 +25,12 @@ mod supervisor;
 mod users;
 mod who;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -131,13 +136,14 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 pub(crate) const REFUSED: u8 = 3;
 
-/// Prints problems, one a line.
+/// Prints problems, one a line. Whoever started the process may have stopped listening: that is no reason to stop.
 pub(crate) fn report(problems: &[Problem]) {
+    let mut out = io::stderr().lock();
     for problem in problems {
-        eprintln!("{problem}");
+        let _ = writeln!(out, "{problem}");
     }
     if problems.len() > 1 {
-        eprintln!("{} problems", problems.len());
+        let _ = writeln!(out, "{} problems", problems.len());
     }
 }
 

@@ -47,6 +47,7 @@ pub struct Delivery {
     places: Places,
     held_bytes: usize,
     clock: Arc<dyn Clock>,
+    watch: Option<Watch>,
 }
 
 /// What deliveries under one agreement have in common as long as the configuration stands.
@@ -149,6 +150,9 @@ impl Drop for Lent {
         }
     }
 }
+
+/// Says why a delivery may not go on, when what it was decided by has changed.
+pub type Watch = Box<dyn Fn(&Delivery) -> Option<Reason> + Send + Sync>;
 
 /// Why there will be no delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -322,7 +326,28 @@ impl Delivery {
             places,
             held_bytes: config.limits.held_bytes,
             clock: Arc::clone(clock),
+            watch: None,
         })
+    }
+
+    /// Has `watch` asked before each part of it leaves.
+    pub fn watch(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    /// Why nothing more of it may leave, though it was decided that it might: the agreement has ended since, or is not in
+    /// force any more.
+    pub fn withdrawn(&self) -> Option<Reason> {
+        let today = self.clock.today();
+        let agreement = &self.prepared.agreement;
+        if today > agreement.until {
+            return Some(Reason::AgreementEnded);
+        }
+        // A clock was put back; nobody knows what day it is.
+        if today < agreement.from {
+            return Some(Reason::AgreementFuture);
+        }
+        self.watch.as_ref().and_then(|watch| watch(self))
     }
 
     /// Records how a delivery ended that [`disclose`](crate::exchange::disclose) completed.

@@ -317,6 +317,9 @@ impl<W: Write> Outlet for Recorder<'_, W> {
         if ruled_by.take().is_some_and(|ruled_by| ruled_by != delivery.rights_now()) {
             return Err(Error::RightsChanged);
         }
+        if let Some(reason) = delivery.withdrawn() {
+            return Err(Error::Withdrawn(reason));
+        }
         let (handed_in, pupils) = self.open.submit(std::mem::take(chunks)).map_err(Error::Log)?;
         let leave = last && *hands_over && !*full;
         *full = true;
@@ -393,6 +396,9 @@ pub enum Error {
     /// The document is one of which nothing may leave.
     #[error(transparent)]
     Refused(Refusal),
+    /// What it was decided by does not hold any more.
+    #[error("it may not go on: the agreement ended, changed or was withdrawn while it was made")]
+    Withdrawn(Reason),
 }
 
 impl Error {
@@ -409,6 +415,7 @@ impl Error {
             Self::Refused(Refusal::Stale) => Some(Reason::DocumentStale),
             Self::Refused(Refusal::SchoolOther) => Some(Reason::SchoolOther),
             Self::Refused(_) => Some(Reason::DocumentInvalid),
+            Self::Withdrawn(reason) => Some(*reason),
         }
     }
 
@@ -418,6 +425,7 @@ impl Error {
             self,
             Self::Held(_)
                 | Self::RightsChanged
+                | Self::Withdrawn(_)
                 | Self::Refused(
                     Refusal::Nothing | Refusal::SchoolMissing | Refusal::SchoolOther | Refusal::Stale
                 )

@@ -110,7 +110,7 @@ impl State {
 
 /// Everything an exchange needs.
 pub struct Gateway {
-    state: ArcSwap<State>,
+    state: Arc<ArcSwap<State>>,
     books: Arc<Books>,
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
@@ -136,7 +136,7 @@ impl Gateway {
         let places = Places::new(config.limits.exchanges);
         metrics.reload_success.set(1);
         metrics.endings(&config.endings);
-        let state = ArcSwap::from_pointee(State::new(config));
+        let state = Arc::new(ArcSwap::from_pointee(State::new(config)));
         let books = Arc::new(Books::new(log, metrics));
         let (rates, seen, tasks) = (Rates::default(), Seen::default(), TaskTracker::new());
         Self { state, books, ledger, clock, shutdown, rates, places, seen, tasks }
@@ -147,7 +147,8 @@ impl Gateway {
         self.state.load_full()
     }
 
-    /// Takes another configuration into force. Exchanges under way keep theirs.
+    /// Takes another configuration into force. Exchanges under way keep what they were decided by, as long as it names the
+    /// same recipient for their certificate and the same agreement: else nothing more of them leaves.
     pub fn reload(&self, config: Config) {
         let metrics = &self.books.metrics;
         metrics.endings(&config.endings);

@@ -220,9 +220,12 @@ pub(super) fn status(error: &Error) -> u8 {
     match error {
         error if error.is_by_policy() => REFUSED,
         Error::Decode(_) | Error::Refused(Refusal::NotAFeed | Refusal::SecondFeed) => USAGE,
-        Error::Held(_) | Error::Log(_) | Error::Receiver(_) | Error::Refused(_) | Error::RightsChanged => {
-            FAILED
-        }
+        Error::Held(_)
+        | Error::Log(_)
+        | Error::Receiver(_)
+        | Error::Refused(_)
+        | Error::RightsChanged
+        | Error::Withdrawn(_) => FAILED,
     }
 }
 

@@ -63,6 +63,8 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
     tracing_subscriber::fmt()
         .json()
         .with_writer(io::stderr)
+        // Nobody may be left to read it; to say that there of all places is to panic.
+        .log_internal_errors(false)
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("SLUIS_LOG")
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("sluis=info")),
@@ -77,6 +79,12 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
     asked.extend(config.review.as_ref().map(|_| "review"));
     asked.extend(config.operations.map(|_| "operations"));
     handed.only(&asked).map_err(|error| fail(error.to_string()))?;
+    // A thread that cannot be had is a panic in there, which then waits without end for those it did get.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(i32::from(FAILED));
+    }));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Pages of the review app wait on threads of their own: none is taken from an exchange.

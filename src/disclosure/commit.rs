@@ -561,6 +561,17 @@ fn entry(disclosure: Disclosure) -> Result<Entry, Error> {
     Ok(Entry { leaf, salt, rows: bytes })
 }
 
+/// A writer that panics takes no more records, and says so.
+struct Poisons(Arc<Counters>);
+
+impl Drop for Poisons {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poisoned.store(true, Ordering::Release);
+        }
+    }
+}
+
 struct Writer {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
@@ -580,6 +591,7 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, waiting: &mpsc::Receiver<Job>) {
+        let _poisons = Poisons(Arc::clone(&self.counters));
         loop {
             let first = match self.publish_due {
                 None => waiting.recv().map_err(|_| RecvTimeoutError::Disconnected),

@@ -50,6 +50,7 @@ pub(super) fn of_las_error(metrics: &Metrics, error: LasError) -> Stop {
 pub(super) fn of_disclosure(error: &Error) -> Stop {
     match error {
         Error::Refused(Refusal::Fault(code)) => Stop::Fault(of_las_fault(*code)),
+        Error::Withdrawn(reason) => refused(*reason),
         Error::Held(_) | Error::RightsChanged | Error::Refused(Refusal::Stale) => {
             let code = FaultCode::TijdelijkNietBeschikbaar;
             Stop::Fault(Fault { code, text: UNAVAILABLE, because: error.reason() })
@@ -75,6 +76,10 @@ pub(super) fn say(error: &Error, chunks: u32, bytes: u64) {
             tracing::warn!(reason = %error, chunks, bytes, "held: it differs too much from the delivery before");
         }
         Error::RightsChanged => tracing::info!(chunks, bytes, "objections or consents changed meanwhile"),
+        Error::Withdrawn(reason) => {
+            let rule = reason.rule().as_str();
+            tracing::warn!(rule, reason = reason.text(), chunks, bytes, "nothing more may leave");
+        }
         // Said once, when the exchange's account is closed.
         Error::Log(_) => {}
         Error::Receiver(kind) => tracing::warn!(%kind, chunks, bytes, "the supplier takes no more"),

@@ -15,9 +15,9 @@ use super::{
 use crate::{
     bridge::{BodyError, Patience, RequestBody},
     catalogue::catalogue,
-    config::{Limits, School},
+    config::{Limits, Recipient, School},
     decode::Charset,
-    delivery::{Asked, Delivery, NoDelivery},
+    delivery::{Asked, Delivery, NoDelivery, Watch},
     fault::FaultCode,
     ingress::{self, Operation, RequestError},
     las::{LasClient, xml_charset},
@@ -173,7 +173,7 @@ impl Gateway {
                     .map_err(NoDelivery::reason)
             }
         };
-        let (delivery, las) = match decided {
+        let (mut delivery, las) = match decided {
             Ok(decided) => decided,
             Err(reason) => {
                 // A refusal by policy is on record too. If it cannot be, it is refused all the same.
@@ -183,6 +183,36 @@ impl Gateway {
             }
         };
         let client = state.client(&school, las, &recipient);
+        delivery.watch(self.watch(&state, peer, &school, &recipient));
         Ok(Permitted { request, delivery, client, state: Arc::clone(&state), school })
+    }
+
+    /// What a delivery is asked before each part of it leaves: whether the configuration that is in force by then names
+    /// the same recipient and the same agreement.
+    fn watch(
+        &self,
+        decided: &Arc<State>,
+        peer: Arc<PeerCertificate>,
+        school: &Arc<School>,
+        recipient: &Arc<Recipient>,
+    ) -> Watch {
+        let (state, clock) = (Arc::clone(&self.state), Arc::clone(&self.clock));
+        let (decided, school, recipient) = (Arc::clone(decided), Arc::clone(school), Arc::clone(recipient));
+        Box::new(move |delivery| {
+            let now = state.load();
+            if Arc::ptr_eq(&now, &decided) {
+                return None;
+            }
+            let config = now.config();
+            if config.recipient_of(&peer).is_none_or(|known| known.id != recipient.id) {
+                return Some(Reason::AgreementMissing);
+            }
+            match config.agreements.in_force(&school.brin, &recipient.id, clock.today()) {
+                Ok(agreement) if agreement.hash == delivery.agreement().hash => None,
+                // Another has taken its place.
+                Ok(_) => Some(Reason::AgreementEnded),
+                Err(none) => Some(NoDelivery::Agreement(none).reason()),
+            }
+        })
     }
 }

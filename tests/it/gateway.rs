@@ -76,6 +76,11 @@ impl FakeLas {
         Self::new(Box::new(move |_, stream| write_xml(stream, &document)))
     }
 
+    /// One that another has made.
+    pub(crate) fn at(port: u16, thread: JoinHandle<()>) -> Self {
+        Self { port, requests: Arc::default(), _thread: thread }
+    }
+
     /// Writes these bytes, whatever they are.
     fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
@@ -190,6 +195,25 @@ impl Served {
         self.child.wait().unwrap();
     }
 
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Waits until it has ended, and until all it said is there.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let status = self.child.wait().unwrap();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        status
+    }
+
+    /// Everything it said so far.
+    pub(crate) fn said(&self) -> String {
+        self.errors.lock().unwrap().clone()
+    }
+
     /// The id of the process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
@@ -240,11 +264,17 @@ impl Served {
     }
 
     pub(crate) fn operations(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.operations)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        self.try_operations(path).unwrap()
+    }
+
+    /// The same of a process that may be ending.
+    pub(crate) fn try_operations(&self, path: &str) -> std::io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.operations))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
         let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        (text[9..12].parse().unwrap(), text)
+        stream.read_to_string(&mut text)?;
+        let status = text.get(9..12).and_then(|digits| digits.parse().ok());
+        Ok((status.ok_or(std::io::ErrorKind::UnexpectedEof)?, text))
     }
 }
 

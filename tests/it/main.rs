@@ -13,6 +13,8 @@ mod drift; // what a feed never held before is said once
 mod endings; // suppliers that hang up or do not read, LASes that drip, disks that are full
 mod epochs; // which keys were in force is on record, once
 mod equality; // what leaves is what the agreement allows of what there is: all of it, and nothing else
+#[cfg(target_arch = "x86_64")] // the tracer knows its registers
+mod faults; // every step that can fail does so once, and nothing leaves after it
 mod framing; // messages that two readers may take differently: none is taken
 mod gateway; // the real binary, mutual TLS, a pupil administration that misbehaves
 mod holds; // what differs too much waits for a decision
