@@ -26,6 +26,7 @@ const SETTINGS: Settings = Settings {
     connections: 16,
     connections_per_certificate: 16,
     send_idle: Duration::from_secs(60),
+    send_bytes_per_second: 1,
 };
 
 /// A request as one reader has it.

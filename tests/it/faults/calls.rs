@@ -298,7 +298,7 @@ impl World {
 
     /// Starts anew after the process has ended, or has closed its log.
     fn restart(&mut self) {
-        while self.served.ended().is_none() {
+        while self.served.has_ended().is_none() {
             self.served.signal("-TERM");
             thread::sleep(AGAIN);
         }
@@ -318,7 +318,7 @@ impl World {
         let (calls, hit) = self.tracer.disarm();
         got.judge(&self.answer, &self.home.leaves(), &mut wrong);
         self.judge_las(&mut wrong);
-        if self.served.ended().is_some() {
+        if self.served.has_ended().is_some() {
             self.restart();
             return Ran { became: "ended", wrong, calls, hit };
         }
@@ -375,7 +375,7 @@ impl World {
         self.served.signal("-HUP");
         // What is to say so may be what fails.
         let late = Instant::now() + Duration::from_secs(3);
-        while told(&self.served) == before && self.served.ended().is_none() && Instant::now() < late {
+        while told(&self.served) == before && self.served.has_ended().is_none() && Instant::now() < late {
             std::thread::yield_now();
         }
         let after = told(&self.served);

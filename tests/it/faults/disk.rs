@@ -112,7 +112,7 @@ fn nobody_reads_what_it_says() {
     served.signal("-HUP");
     served.until("/metrics", "sluis_config_last_reload_success 0");
     let got = Received::ask(&home, served.gateway, &ask);
-    assert!(got.whole && served.ended().is_none(), "{} {}", got.status, got.body);
+    assert!(got.whole && served.has_ended().is_none(), "{} {}", got.status, got.body);
     served.stop();
     assert_intact(&home);
 }
