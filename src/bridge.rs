@@ -106,10 +106,23 @@ impl BodyReader {
     where
         B: HttpBody<Data = Bytes, Error: Send> + Send + Unpin + 'static,
     {
+        Self::begin_within(SLOW, body, patience, total, unwanted).await
+    }
+
+    async fn begin_within<B>(
+        slow: Duration,
+        body: B,
+        patience: Patience,
+        total: u64,
+        unwanted: CancellationToken,
+    ) -> Self
+    where
+        B: HttpBody<Data = Bytes, Error: Send> + Send + Unpin + 'static,
+    {
         let (sender, mut frames) = mpsc::channel(WAITING);
         let mut pump = Box::pin(pump(body, patience, total, unwanted, sender));
         let (mut ahead, mut bytes, mut pumping) = (VecDeque::new(), 0, true);
-        let mut slow = pin!(sleep(SLOW));
+        let mut slow = pin!(sleep(slow));
         while bytes < AHEAD {
             let item = tokio::select! {
                 biased;
@@ -607,18 +620,19 @@ mod tests {
     #[test]
     fn a_small_body_is_there_before_it_is_read_and_a_slow_one_is_not_waited_for() {
         let patience = Patience { idle: LONG, bytes_per_second: 1, until: Instant::now() + LONG };
-        let begin = |runtime: &tokio::runtime::Runtime, pause| {
+        let begin = |runtime: &tokio::runtime::Runtime, within, pause| {
             let drip = Drip(VecDeque::from(vec![&b"x"[..]; 100]), pause, None);
-            runtime.block_on(BodyReader::begin(drip, patience, 1 << 20, CancellationToken::new()))
+            let unwanted = CancellationToken::new();
+            runtime.block_on(BodyReader::begin_within(within, drip, patience, 1 << 20, unwanted))
         };
         let mut text = String::new();
-        let mut small = begin(&runtime(), None);
+        let mut small = begin(&runtime(), LONG, None);
         // The runtime is gone: nobody could bring more.
         small.read_to_string(&mut text).expect("all of it, and its end");
         assert_eq!(text.len(), 100);
 
         let runtime = runtime();
-        let mut slow = begin(&runtime, Some(Duration::from_millis(2)));
+        let mut slow = begin(&runtime, SLOW, Some(Duration::from_millis(2)));
         assert!(slow.ahead.len() < 100);
         slow.read_to_string(&mut text).expect("the rest comes");
         assert_eq!(text.len(), 200);
