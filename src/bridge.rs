@@ -570,6 +570,22 @@ mod tests {
         }
     }
 
+    /// A body that ends when it has given what it has.
+    struct Ends(Drip);
+
+    impl HttpBody for Ends {
+        type Data = Bytes;
+        type Error = Aborted;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+            let drip = &mut self.get_mut().0;
+            if drip.0.is_empty() { Poll::Ready(None) } else { Pin::new(drip).poll_frame(context) }
+        }
+    }
+
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
     }
@@ -621,9 +637,9 @@ mod tests {
     fn a_small_body_is_there_before_it_is_read_and_a_slow_one_is_not_waited_for() {
         let patience = Patience { idle: LONG, bytes_per_second: 1, until: Instant::now() + LONG };
         let begin = |runtime: &tokio::runtime::Runtime, within, pause| {
-            let drip = Drip(VecDeque::from(vec![&b"x"[..]; 100]), pause, None);
+            let body = Ends(Drip(VecDeque::from(vec![&b"x"[..]; 100]), pause, None));
             let unwanted = CancellationToken::new();
-            runtime.block_on(BodyReader::begin_within(within, drip, patience, 1 << 20, unwanted))
+            runtime.block_on(BodyReader::begin_within(within, body, patience, 1 << 20, unwanted))
         };
         let mut text = String::new();
         let mut small = begin(&runtime(), LONG, None);
