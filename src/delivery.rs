@@ -350,6 +350,17 @@ impl Delivery {
         self.watch.as_ref().and_then(|watch| watch(self))
     }
 
+    /// Whether an agreement allows all that the one allows by which it was decided, on the same terms.
+    pub fn is_allowed_by(&self, agreement: &Agreement) -> bool {
+        let own = &self.prepared.agreement;
+        own.hash == agreement.hash
+            || (own.id == agreement.id
+                && own.domain == agreement.domain
+                && own.basis == agreement.basis
+                && own.purpose == agreement.purpose
+                && Rulings::compile(agreement).allow_all_of(&self.prepared.rulings))
+    }
+
     /// Records how a delivery ended that [`disclose`](crate::exchange::disclose) completed.
     ///
     /// # Errors

@@ -188,7 +188,7 @@ impl Gateway {
     }
 
     /// What a delivery is asked before each part of it leaves: whether the configuration that is in force by then names
-    /// the same recipient and the same agreement.
+    /// the same recipient, and an agreement that allows as much.
     fn watch(
         &self,
         decided: &Arc<State>,
@@ -208,8 +208,8 @@ impl Gateway {
                 return Some(Reason::AgreementMissing);
             }
             match config.agreements.in_force(&school.brin, &recipient.id, clock.today()) {
-                Ok(agreement) if agreement.hash == delivery.agreement().hash => None,
-                // Another has taken its place.
+                Ok(agreement) if delivery.is_allowed_by(agreement) => None,
+                // Another has taken its place, or something of it was taken back.
                 Ok(_) => Some(Reason::AgreementEnded),
                 Err(none) => Some(NoDelivery::Agreement(none).reason()),
             }

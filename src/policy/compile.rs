@@ -48,6 +48,14 @@ impl Rulings {
         Self { rulings, lines, covered }
     }
 
+    /// Whether all that others let through is let through in the same way.
+    pub fn allow_all_of(&self, others: &Self) -> bool {
+        let same = |(own, other): (&Ruling, &Ruling)| *other == Ruling::Withhold || own == other;
+        let covers = |(own, other): (&bool, &bool)| *own || !*other;
+        self.rulings.iter().zip(&others.rulings).all(same)
+            && self.covered.iter().zip(&others.covered).all(covers)
+    }
+
     /// What happens to a field.
     pub fn ruling(&self, field: FieldId) -> Ruling {
         self.rulings[field.index()]
