@@ -58,7 +58,7 @@ const COUNTED: usize = 3;
 
 /// Two chunks of pupils, each with what must not leave and must not be said.
 pub(super) const PUPILS: usize = 300;
-pub(super) const LIMITS: &str = "las_response_ms = 400\nlas_idle_ms = 400\nlas_connect_ms = 400\nheader_read_ms = 400\n\
+pub(super) const LIMITS: &str = "las_response_ms = 400\nlas_idle_ms = 800\nlas_connect_ms = 800\nheader_read_ms = 400\n\
                       request_read_ms = 400\nsend_idle_ms = 400\nexchanges = 4\n\
                       held_bytes = 4096\n";
 

@@ -177,7 +177,9 @@ fn a_supplier_that_fails_in_any_phase() {
     let document = pupils();
     let plan: Plan = Arc::new(Mutex::new((framings(&document)[0].1.clone(), Then::Dies)));
     // Whoever stops in the middle of a request has a place until it has lasted too long.
-    let limits = LIMITS.replace("exchanges = 4", "exchanges = 64");
+    let limits = LIMITS
+        .replace("exchanges = 4", "exchanges = 64")
+        .replace("las_response_ms = 400", "las_response_ms = 20000");
     let served = Served::with(&home, &las(&plan), &limits, home.sluis(&["serve"]));
     let ask = request(&home, "leerlinggegevens_verzoek", ASK);
     let whole = Received::ask(&home, served.gateway, &ask);
