@@ -36,6 +36,8 @@ const TICKS: f64 = 100.0;
 const BUFFER: usize = 64 * 1024;
 /// How long a server may be away for those who persist.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long they go on to ask what has fallen due, in seconds.
+const GRACE: f64 = 5.0;
 
 #[derive(Parser)]
 struct Arguments {
@@ -102,6 +104,7 @@ fn main() -> io::Result<()> {
         request: &request,
         transactions: transactions.transpose()?.map(|file| Mutex::new(BufWriter::new(file))),
         failed: AtomicU64::new(0),
+        unasked: AtomicU64::new(0),
         fault: Mutex::new(None),
         warm: AtomicBool::new(false),
         ended: AtomicBool::new(false),
@@ -159,6 +162,7 @@ fn main() -> io::Result<()> {
             "max_ms": percentile(&times, 1.0),
             "bytes": parties[0].first.len(),
             "failed": run.failed.load(Relaxed),
+            "unasked": run.unasked.load(Relaxed),
             "fault": *run.fault.lock().expect("no client panicked"),
         })
     );
@@ -228,6 +232,8 @@ struct Run<'a> {
     request: &'a [u8],
     transactions: Option<Mutex<BufWriter<File>>>,
     failed: AtomicU64,
+    /// Requests that fell due and were never asked, as the end had come.
+    unasked: AtomicU64,
     /// The first of them.
     fault: Mutex<Option<String>>,
     warm: AtomicBool,
@@ -287,6 +293,12 @@ impl Run<'_> {
             let number = self.due.fetch_add(1, Relaxed);
             let due = Duration::from_secs_f64(number as f64 / rate);
             if due.as_secs_f64() >= self.arguments.seconds {
+                return Ok(times);
+            }
+            // A server that cannot keep up has no end otherwise. Those that fell due and were never asked are told.
+            if self.arguments.persist && began.elapsed().as_secs_f64() > self.arguments.seconds + GRACE {
+                let all = (self.arguments.seconds * rate).ceil() as u64;
+                self.unasked.fetch_max(all.saturating_sub(number), Relaxed);
                 return Ok(times);
             }
             thread::sleep(due.saturating_sub(began.elapsed()));
