@@ -10,12 +10,12 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, BufRead, BufReader, Read, Write},
+    fs::{self, File},
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
     net::{SocketAddr, TcpStream},
     path::PathBuf,
     sync::{
-        Arc, Barrier,
+        Arc, Barrier, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
@@ -34,6 +34,10 @@ use serde_json::json;
 const TICKS: f64 = 100.0;
 /// What one system call brings in at most.
 const BUFFER: usize = 64 * 1024;
+/// How long a server may be away for those who persist.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long they go on to ask what has fallen due, in seconds.
+const GRACE: f64 = 5.0;
 
 #[derive(Parser)]
 struct Arguments {
@@ -46,12 +50,12 @@ struct Arguments {
     /// The CA of the server; left out: plain HTTP
     #[arg(long)]
     ca: Option<PathBuf>,
-    /// Certificate to show
-    #[arg(long, requires = "key")]
-    certificate: Option<PathBuf>,
-    /// Its private key
-    #[arg(long)]
-    key: Option<PathBuf>,
+    /// Certificates to show; connections take turns
+    #[arg(long, requires = "key", value_delimiter = ',')]
+    certificate: Vec<PathBuf>,
+    /// Their private keys
+    #[arg(long, value_delimiter = ',')]
+    key: Vec<PathBuf>,
     /// Connections
     #[arg(long, default_value_t = 16)]
     connections: usize,
@@ -73,6 +77,12 @@ struct Arguments {
     /// Pupils every answer must hold
     #[arg(long)]
     pupils: usize,
+    /// Count what goes wrong, connect again and go on, where otherwise the first fault ends it
+    #[arg(long)]
+    persist: bool,
+    /// File that the transaction ids of whole answers are added to, one a line
+    #[arg(long)]
+    transactions: Option<PathBuf>,
     /// File that every answer must equal
     #[arg(long)]
     equal: Option<PathBuf>,
@@ -87,29 +97,34 @@ struct Arguments {
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let request = fs::read(&arguments.request)?;
-    let tls = arguments.tls()?.map(Arc::new);
-    let first = if arguments.once {
-        Vec::new()
-    } else {
-        let mut body = Vec::new();
-        Client::connect(&arguments, tls.as_ref())?.exchange(&request, &mut Taken::Kept(&mut body))?;
-        body
-    };
-    if !arguments.once {
-        arguments.check(&first)?;
-    }
+    let transactions =
+        arguments.transactions.as_ref().map(|path| File::options().create(true).append(true).open(path));
     let run = Run {
         arguments: &arguments,
         request: &request,
-        first: &first,
+        transactions: transactions.transpose()?.map(|file| Mutex::new(BufWriter::new(file))),
+        failed: AtomicU64::new(0),
+        unasked: AtomicU64::new(0),
+        fault: Mutex::new(None),
         warm: AtomicBool::new(false),
         ended: AtomicBool::new(false),
         due: AtomicU64::new(0),
     };
+    let parties = arguments.tls()?.into_iter().map(|tls| {
+        let tls = tls.map(Arc::new);
+        let mut first = Vec::new();
+        if !arguments.once {
+            let mut client = Client::connect(&arguments, tls.as_ref())?;
+            run.note(client.exchange(&request, &mut Taken::Kept(&mut first))?)?;
+            arguments.check(&first)?;
+        }
+        Ok(Party { tls, first })
+    });
+    let parties = parties.collect::<io::Result<Vec<_>>>()?;
     let ready = Barrier::new(arguments.connections + 1);
     let measured = thread::scope(|scope| {
-        let clients: Vec<_> =
-            (0..arguments.connections).map(|_| scope.spawn(|| run.client(tls.as_ref(), &ready))).collect();
+        let turns = parties.iter().cycle().take(arguments.connections);
+        let clients: Vec<_> = turns.map(|party| scope.spawn(|| run.client(party, &ready))).collect();
         ready.wait();
         thread::sleep(Duration::from_secs_f64(if arguments.once { 0.0 } else { arguments.warm }));
         run.warm.store(true, Relaxed);
@@ -131,6 +146,9 @@ fn main() -> io::Result<()> {
     });
     let (mut times, elapsed, used) = measured?;
     times.sort_unstable();
+    if let Some(transactions) = &run.transactions {
+        transactions.lock().expect("no client panicked").flush()?;
+    }
     println!(
         "{}",
         json!({
@@ -142,15 +160,19 @@ fn main() -> io::Result<()> {
             "p90_ms": percentile(&times, 0.9),
             "p99_ms": percentile(&times, 0.99),
             "max_ms": percentile(&times, 1.0),
-            "bytes": first.len(),
+            "bytes": parties[0].first.len(),
+            "failed": run.failed.load(Relaxed),
+            "unasked": run.unasked.load(Relaxed),
+            "fault": *run.fault.lock().expect("no client panicked"),
         })
     );
     Ok(())
 }
 
 impl Arguments {
-    fn tls(&self) -> io::Result<Option<ClientConfig>> {
-        let Some(ca) = &self.ca else { return Ok(None) };
+    /// How connections are made, for each certificate.
+    fn tls(&self) -> io::Result<Vec<Option<ClientConfig>>> {
+        let Some(ca) = &self.ca else { return Ok(vec![None]) };
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(ca).map_err(io::Error::other)?).map_err(io::Error::other)?;
         let mut provider = default_provider();
@@ -160,17 +182,20 @@ impl Arguments {
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(io::Error::other)?
             .with_root_certificates(roots);
-        let config = match (&self.certificate, &self.key) {
-            (Some(certificate), Some(key)) => {
-                let chain = CertificateDer::pem_file_iter(certificate)
-                    .and_then(Iterator::collect)
-                    .map_err(io::Error::other)?;
-                let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
-                config.with_client_auth_cert(chain, key).map_err(io::Error::other)?
-            }
-            _ => config.with_no_client_auth(),
-        };
-        Ok(Some(config))
+        if self.certificate.is_empty() {
+            return Ok(vec![Some(config.with_no_client_auth())]);
+        }
+        if self.certificate.len() != self.key.len() {
+            return Err(io::Error::other("--certificate and --key do not come in pairs"));
+        }
+        let known = self.certificate.iter().zip(&self.key).map(|(certificate, key)| {
+            let chain = CertificateDer::pem_file_iter(certificate)
+                .and_then(Iterator::collect)
+                .map_err(io::Error::other)?;
+            let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
+            config.clone().with_client_auth_cert(chain, key).map(Some).map_err(io::Error::other)
+        });
+        known.collect()
     }
 
     /// Holds the first answer against what it must be.
@@ -194,11 +219,23 @@ fn count_pupils(body: &[u8]) -> usize {
     body.split(|&byte| byte == b'<').filter(|element| element.starts_with(&START[1..])).count()
 }
 
+/// Whom a connection speaks for.
+struct Party {
+    tls: Option<Arc<ClientConfig>>,
+    /// Its first answer, which all others must equal.
+    first: Vec<u8>,
+}
+
 /// What the connections share.
 struct Run<'a> {
     arguments: &'a Arguments,
     request: &'a [u8],
-    first: &'a [u8],
+    transactions: Option<Mutex<BufWriter<File>>>,
+    failed: AtomicU64,
+    /// Requests that fell due and were never asked, as the end had come.
+    unasked: AtomicU64,
+    /// The first of them.
+    fault: Mutex<Option<String>>,
     warm: AtomicBool,
     ended: AtomicBool,
     /// The number of the next request that falls due.
@@ -207,13 +244,13 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Asks until the time is over; how long each answer took.
-    fn client(&self, tls: Option<&Arc<ClientConfig>>, ready: &Barrier) -> io::Result<Vec<Duration>> {
-        let connected = Client::connect(self.arguments, tls);
+    fn client(&self, party: &Party, ready: &Barrier) -> io::Result<Vec<Duration>> {
+        let connected = Client::connect(self.arguments, party.tls.as_ref());
         // Also those who failed are waited for.
         ready.wait();
         let warmed = connected.and_then(|mut client| {
             while !self.arguments.once && !self.warm.load(Relaxed) {
-                self.ask(&mut client)?;
+                self.ask(&mut client, party)?;
             }
             Ok(client)
         });
@@ -222,8 +259,8 @@ impl Run<'_> {
         let mut client = warmed?;
         match self.arguments.rate {
             _ if self.arguments.once => self.once(&mut client),
-            None => self.closed(&mut client),
-            Some(rate) => self.open(&mut client, rate),
+            None => self.closed(&mut client, party),
+            Some(rate) => self.open(&mut client, party, rate),
         }
     }
 
@@ -238,17 +275,18 @@ impl Run<'_> {
         }
     }
 
-    fn closed(&self, client: &mut Client) -> io::Result<Vec<Duration>> {
+    fn closed(&self, client: &mut Client, party: &Party) -> io::Result<Vec<Duration>> {
         let mut times = Vec::new();
         while !self.ended.load(Relaxed) {
             let asked = Instant::now();
-            self.ask(client)?;
-            times.push(asked.elapsed());
+            if self.asked(client, party)? {
+                times.push(asked.elapsed());
+            }
         }
         Ok(times)
     }
 
-    fn open(&self, client: &mut Client, rate: f64) -> io::Result<Vec<Duration>> {
+    fn open(&self, client: &mut Client, party: &Party, rate: f64) -> io::Result<Vec<Duration>> {
         let began = Instant::now();
         let mut times = Vec::new();
         loop {
@@ -257,17 +295,55 @@ impl Run<'_> {
             if due.as_secs_f64() >= self.arguments.seconds {
                 return Ok(times);
             }
+            // A server that cannot keep up has no end otherwise. Those that fell due and were never asked are told.
+            if self.arguments.persist && began.elapsed().as_secs_f64() > self.arguments.seconds + GRACE {
+                let all = (self.arguments.seconds * rate).ceil() as u64;
+                self.unasked.fetch_max(all.saturating_sub(number), Relaxed);
+                return Ok(times);
+            }
             thread::sleep(due.saturating_sub(began.elapsed()));
-            self.ask(client)?;
-            times.push(began.elapsed() - due);
+            if self.asked(client, party)? {
+                times.push(began.elapsed() - due);
+            }
         }
     }
 
-    fn ask(&self, client: &mut Client) -> io::Result<()> {
-        let mut body = Taken::Compared(self.first);
-        client.exchange(self.request, &mut body)?;
+    /// Whether it was answered whole. Where it was not and that is no reason to end, the connection is a new one.
+    fn asked(&self, client: &mut Client, party: &Party) -> io::Result<bool> {
+        let fault = match self.ask(client, party) {
+            Ok(()) => return Ok(true),
+            Err(fault) if self.arguments.persist => fault,
+            Err(fault) => return Err(fault),
+        };
+        self.failed.fetch_add(1, Relaxed);
+        self.fault.lock().expect("no client panicked").get_or_insert_with(|| fault.to_string());
+        let over = Instant::now() + PATIENCE;
+        loop {
+            match Client::connect(self.arguments, party.tls.as_ref()) {
+                Ok(connected) => *client = connected,
+                Err(fault) if Instant::now() > over => return Err(fault),
+                Err(_) => {
+                    thread::sleep(Duration::from_millis(20));
+                    continue;
+                }
+            }
+            return Ok(false);
+        }
+    }
+
+    fn note(&self, transaction: Option<String>) -> io::Result<()> {
+        match (&self.transactions, transaction) {
+            (None, _) => Ok(()),
+            (Some(file), Some(id)) => writeln!(file.lock().expect("no client panicked"), "{id}"),
+            (Some(_), None) => Err(io::Error::other("an answer has no transaction id")),
+        }
+    }
+
+    fn ask(&self, client: &mut Client, party: &Party) -> io::Result<()> {
+        let mut body = Taken::Compared(&party.first);
+        let transaction = client.exchange(self.request, &mut body)?;
         match body {
-            Taken::Compared([]) => Ok(()),
+            Taken::Compared([]) => self.note(transaction),
             _ => Err(io::Error::other("an answer is shorter than the first")),
         }
     }
@@ -333,7 +409,8 @@ impl Client {
         Ok(Self { stream: BufReader::with_capacity(BUFFER, stream), line: String::new(), pace })
     }
 
-    fn exchange(&mut self, request: &[u8], body: &mut Taken<'_>) -> io::Result<()> {
+    /// The id of the transaction, where the answer tells it.
+    fn exchange(&mut self, request: &[u8], body: &mut Taken<'_>) -> io::Result<Option<String>> {
         self.stream.get_mut().write_all(request)?;
         self.stream.get_mut().flush()?;
         let status = self.line()?;
@@ -344,8 +421,10 @@ impl Client {
         while let Some((name, value)) = self.line()?.split_once(':') {
             head.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
+        let transaction = head.remove("fsc-transaction-id");
         if let Some(length) = head.get("content-length") {
-            return self.body(length.parse().map_err(io::Error::other)?, body);
+            self.body(length.parse().map_err(io::Error::other)?, body)?;
+            return Ok(transaction);
         }
         loop {
             let size = usize::from_str_radix(self.line()?, 16).map_err(io::Error::other)?;
@@ -354,7 +433,7 @@ impl Client {
                 return Err(io::Error::other("a chunk does not end where it said"));
             }
             if size == 0 {
-                return Ok(());
+                return Ok(transaction);
             }
         }
     }
