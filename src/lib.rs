@@ -28,7 +28,8 @@
 //! [`gateway`] answers `POST /uwlr` with all this, [`answers`] tells from the log what went where, [`register`] from the
 //! agreements what may, [`report`] makes of both what people read, [`review`] shows it to those who answer for it and has
 //! them decide, and [`cli`] holds the commands. Below the path stand what it asks of the world ([`clock`], [`keys`],
-//! [`disclosure::storage`], [`las`]), and the words the stages share ([`token`], [`record`], [`party`]).
+//! [`disclosure::storage`], [`las`]), the strict reader of all that comes over HTTP (`framing`), and the words the stages share
+//! ([`token`], [`record`], [`party`]).
 //!
 //! # Words
 //!
