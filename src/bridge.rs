@@ -100,7 +100,7 @@ impl BodyReader {
         Self { ahead: VecDeque::new(), frames, current: Bytes::new(), ended: false }
     }
 
-    /// As [`BodyReader::new`], once the body has ended or its first [`AHEAD`] bytes are there: a thread that reads a small
+    /// As [`BodyReader::new`], once the body has ended or its first 320 KiB are there: a thread that reads a small
     /// body waits for nothing. One that comes slowly is not waited for.
     pub async fn begin<B>(body: B, patience: Patience, total: u64, unwanted: CancellationToken) -> Self
     where
