@@ -102,6 +102,10 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         // Its own words may quote what it stumbled over.
         let at = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
         tracing::error!(at, "a fault in sluis itself; please report it");
+        // One exchange must not take others down; but a runtime that cannot wake whoever waits lets all of them wait.
+        if panic.location().is_some_and(|at| at.file().contains("/tokio-")) {
+            std::process::abort();
+        }
     }));
     let log = Log::open(config.log_site(), Arc::clone(clock))
         .map_err(|error| fail(format!("{}: {error}", config.data.display())))?;
