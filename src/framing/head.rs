@@ -121,7 +121,7 @@ impl Head {
         };
         let version = version_of(version)?;
         let content = match method {
-            b"OPTIONS" | b"PATCH" | b"POST" | b"PUT" => true,
+            b"OPTIONS" | b"PATCH" | b"POST" | b"PUT" | b"QUERY" => true,
             b"DELETE" | b"GET" | b"HEAD" | b"TRACE" => false,
             // A tunnel is no message: nothing after it would have an end.
             b"CONNECT" => return Err(Refusal::Ambiguous),
