@@ -434,7 +434,8 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         if self.records > self.scope.records {
             return Err(Refusal::Records);
         }
-        let mut record = self.spare.pop().unwrap_or_else(|| Record::new(kind, node));
+        let new = if kind == self.kinds.leerling { Record::of_pupil } else { Record::new };
+        let mut record = self.spare.pop().unwrap_or_else(|| new(kind, node));
         record.reset(kind, node);
         self.current = Some(record);
         Ok(())

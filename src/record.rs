@@ -48,8 +48,13 @@ impl Record {
 
     /// An empty record.
     pub fn new(kind: RecordId, root: NodeId) -> Self {
+        Self { kind, root, unknown: 0, items: Vec::new(), text: String::new(), open: Vec::new() }
+    }
+
+    /// The same, with room for a pupil. Of groups, which wait by the thousand, none has more than it needs.
+    pub fn of_pupil(kind: RecordId, root: NodeId) -> Self {
         let (items, text) = (Vec::with_capacity(Self::ITEMS), String::with_capacity(Self::TEXT));
-        Self { kind, root, unknown: 0, items, text, open: Vec::new() }
+        Self { items, text, ..Self::new(kind, root) }
     }
 
     /// Takes a token between [`Token::Record`] and its end. Returns whether the record is complete.
