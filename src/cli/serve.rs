@@ -103,7 +103,8 @@ pub(super) fn run(file: &ConfigFile, clock: &Arc<dyn Clock>) -> Result<(), ExitC
         let at = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
         tracing::error!(at, "a fault in sluis itself; please report it");
         // One exchange must not take others down; but a runtime that cannot wake whoever waits lets all of them wait.
-        if panic.location().is_some_and(|at| at.file().contains("/tokio-")) {
+        let driver = |file: &str| file.contains("/tokio-1.") && file.contains("/runtime/io/");
+        if panic.location().is_some_and(|at| driver(at.file())) {
             std::process::abort();
         }
     }));
