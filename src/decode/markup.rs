@@ -169,9 +169,15 @@ static ENDS_NAME: [bool; 256] = {
     ends
 };
 
-/// Where a name ends.
-fn name_end(bytes: &[u8], from: usize) -> Option<usize> {
-    bytes[from..].iter().position(|&byte| ENDS_NAME[usize::from(byte)]).map(|length| from + length)
+/// The name that begins at `from`.
+fn name(bytes: &[u8], from: usize, bounds: Bounds) -> Found<Range<usize>> {
+    let length = bytes[from..].iter().position(|&byte| ENDS_NAME[usize::from(byte)]);
+    match length {
+        Some(0) => Err(Kind::NotWellFormed),
+        Some(length) if length <= bounds.name_bytes => Ok(Some(from..from + length)),
+        None if bytes.len() - from <= bounds.name_bytes => Ok(None),
+        Some(_) | None => Err(Kind::Name),
+    }
 }
 
 fn skip_space(bytes: &[u8], mut at: usize) -> usize {
@@ -185,20 +191,11 @@ fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 pub(super) fn tag(text: &str, from: usize, bounds: Bounds, attributes: &mut Vec<Attribute>) -> Found<Tag> {
     let bytes = text.as_bytes();
     attributes.clear();
-    let Some(end) = name_end(bytes, from) else {
-        return if bytes.len() - from > bounds.name_bytes { Err(Kind::Name) } else { Ok(None) };
-    };
-    let name = from..end;
-    if name.is_empty() {
-        return Err(Kind::NotWellFormed);
+    let Some(name) = name(bytes, from, bounds)? else { return Ok(None) };
+    let mut at = name.end;
+    if bytes[at] == b'>' {
+        return Ok(Some(Tag { name, empty: false, end: at + 1 }));
     }
-    if name.len() > bounds.name_bytes {
-        return Err(Kind::Name);
-    }
-    if bytes[end] == b'>' {
-        return Ok(Some(Tag { name, empty: false, end: end + 1 }));
-    }
-    let mut at = end;
     loop {
         let next = skip_space(bytes, at);
         match bytes.get(next) {
@@ -229,17 +226,8 @@ pub(super) fn tag(text: &str, from: usize, bounds: Bounds, attributes: &mut Vec<
 }
 
 fn attribute(bytes: &[u8], from: usize, bounds: Bounds) -> Found<Attribute> {
-    let Some(end) = name_end(bytes, from) else {
-        return if bytes.len() - from > bounds.name_bytes { Err(Kind::Name) } else { Ok(None) };
-    };
-    let name = from..end;
-    if name.is_empty() {
-        return Err(Kind::NotWellFormed);
-    }
-    if name.len() > bounds.name_bytes {
-        return Err(Kind::Name);
-    }
-    let at = skip_space(bytes, end);
+    let Some(name) = name(bytes, from, bounds)? else { return Ok(None) };
+    let at = skip_space(bytes, name.end);
     match bytes.get(at) {
         None => return Ok(None),
         Some(b'=') => {}
