@@ -818,6 +818,14 @@ mod tests {
         }
     }
 
+    /// Whoever asks first whether a text has digits at all asks that.
+    #[test]
+    fn whatever_is_read_as_a_digit_is_numeric() {
+        let read = ('\0'..=char::MAX).filter(|&character| digit(character).is_some());
+        assert!(read.clone().count() > 700);
+        assert_eq!(read.filter(|character| !character.is_numeric()).collect::<String>(), "");
+    }
+
     #[test]
     fn long_numbers_are_told_from_years_and_rooms() {
         for (text, expected) in [
