@@ -4,30 +4,22 @@
 mod common;
 
 use std::{
-    convert::Infallible,
-    hint::black_box,
-    sync::{Arc, Barrier},
+    sync::Barrier,
     thread,
     time::{Duration, Instant},
 };
 
 use common::{
-    Home,
     feed::{Encoding, Feed, Form},
+    stage::{Office, minimise, only_decode},
 };
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use sluis::{
-    clock::{Clock, SystemClock},
-    config::Config,
-    decode::{self, Limits, decode},
-    delivery::{Asked, Delivery},
     disclosure::{Disclosure, LeafKind, Row, Subject},
-    minimise::{CHUNK, Chunk, Minimiser, Outlet},
-    standing::Ledger,
-    token::Token,
+    minimise::CHUNK,
 };
-use uuid::Uuid;
 
+const PUPILS: usize = 2_500;
 /// Exchanges that record at the same time.
 const THREADS: usize = 16;
 
@@ -45,27 +37,12 @@ fn main() {
 
 fn document(form: Form, encoding: Encoding) -> Vec<u8> {
     let mut document = Vec::new();
-    Feed { form, encoding, pupils: 2_500 }.write(&mut document).unwrap();
+    Feed { form, encoding, pupils: PUPILS }.write(&mut document).unwrap();
     document
 }
 
-fn delivery(home: &Home) -> Delivery {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let config = Config::load(&home.path("sluis.toml"), clock.as_ref()).unwrap();
-    let asked = Asked {
-        school: config.school("99DE").unwrap(),
-        dependance: None,
-        recipient: config.recipient("noordzee").unwrap(),
-        expected: None,
-        transaction: Uuid::now_v7(),
-        certificate: [0; 32],
-    };
-    Delivery::decide(&config, &Ledger::reading(&config.data), &asked, &clock).unwrap()
-}
-
 fn documents(criterion: &mut Criterion) {
-    let home = Home::new();
-    let delivery = delivery(&home);
+    let delivery = Office::new().delivery();
     for (name, form, encoding) in [
         ("uwlr-utf8", Form::Uwlr, Encoding::Utf8),
         ("uwlr-utf16", Form::Uwlr, Encoding::Utf16),
@@ -76,45 +53,15 @@ fn documents(criterion: &mut Criterion) {
         group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Bytes(document.len() as u64));
         group.bench_function("decode", |bencher| bencher.iter(|| only_decode(&document)));
         group.bench_function("decode, policy, pseudonym, encode", |bencher| {
-            bencher.iter(|| minimise(&delivery, &document));
+            bencher.iter(|| minimise(&delivery, &document, PUPILS));
         });
         group.finish();
     }
 }
 
-fn only_decode(document: &[u8]) {
-    let mut drop_it = |token: Token<'_>| {
-        black_box(token);
-        Ok::<_, Infallible>(())
-    };
-    decode(document, None, &Limits::default(), &mut drop_it).unwrap();
-}
-
-fn minimise(delivery: &Delivery, document: &[u8]) {
-    let mut minimiser = Minimiser::new(delivery.scope(), Nowhere);
-    let decoded: Result<(), decode::Error<_>> = decode(document, None, delivery.limits(), &mut minimiser);
-    decoded.unwrap();
-    minimiser.finish().unwrap();
-    assert_eq!(minimiser.into_parts().0.released, 2_500);
-}
-
-/// Takes chunks and forgets them.
-struct Nowhere;
-
-impl Outlet for Nowhere {
-    type Error = Infallible;
-
-    fn chunk(&mut self, chunk: Chunk) -> Result<(), Infallible> {
-        black_box(chunk.document);
-        black_box(chunk.rows);
-        Ok(())
-    }
-}
-
 fn log(criterion: &mut Criterion) {
-    let home = Home::new();
-    let delivery = delivery(&home);
-    let log = home.log();
+    let office = Office::new();
+    let (delivery, log) = (office.delivery(), office.home.log());
     let rows: Vec<Row> = (0..).take(CHUNK).map(|number| Row::new(Subject::Leerling, number)).collect();
     let disclosure = || Disclosure { leaf: delivery.leaf(LeafKind::Disclosure), rows: rows.clone() };
     let record = |disclosure| log.record_blocking(disclosure, ()).map(drop).unwrap();

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "files of a bench need not last")]
 
 pub(crate) mod feed;
+pub(crate) mod stage;
 pub(crate) mod year;
 
 use std::{fs, path::PathBuf, process::Command, sync::Arc};
