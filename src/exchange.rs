@@ -118,7 +118,8 @@ pub enum Begun<W> {
     Whole(Pending<W>),
 }
 
-/// A whole document that the log was handed, and of which nothing has left.
+/// A whole document that the log was handed, and of which nothing has left. Dropped, nothing of it ever does; the next
+/// start records what became of it as unknown.
 #[must_use]
 pub struct Pending<W> {
     submitted: Submitted<String>,
@@ -130,7 +131,7 @@ pub struct Pending<W> {
 }
 
 impl<W: Take> Pending<W> {
-    /// Lets it out once it is on record. Dropped before it has ended, the delivery goes on record as failed.
+    /// Lets it out once it is on record. Where this is dropped before it has ended, the delivery goes on record as failed.
     pub async fn let_out(self, delivery: &Delivery, log: &Log) -> Attempt<W> {
         let Self { submitted, mut egress, mut summary, baseline, chunks, pupils } = self;
         let mut open = Open { may_wait: false, chunks, pupils, ..Open::new(log, delivery) };

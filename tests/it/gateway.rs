@@ -200,6 +200,22 @@ impl Served {
         self.child.try_wait().unwrap()
     }
 
+    /// Waits until it has ended, or for so long.
+    pub(crate) fn ends_within(&mut self, time: std::time::Duration) -> bool {
+        let late = std::time::Instant::now() + time;
+        loop {
+            match self.lines.recv_timeout(late.saturating_duration_since(std::time::Instant::now())) {
+                Ok(_) => {}
+                Err(mpsc::RecvTimeoutError::Timeout) => return self.has_ended().is_some(),
+                // It has nothing to say any more.
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    self.child.wait().unwrap();
+                    return true;
+                }
+            }
+        }
+    }
+
     /// Waits until it has ended, and until all it said is there.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let status = self.child.wait().unwrap();

@@ -300,7 +300,7 @@ impl World {
     fn restart(&mut self) {
         while self.served.has_ended().is_none() {
             self.served.signal("-TERM");
-            thread::sleep(AGAIN);
+            self.served.ends_within(AGAIN);
         }
         self.served.wait();
         assert_clean("what the process said", &self.served.said(), &self.answer);
@@ -494,7 +494,8 @@ fn a_start_and_a_stop_in_which_a_call_fails() {
         // What is to hear of the signal may be what fails: whoever stops a process tells it again.
         while serves && run.child.try_wait().unwrap().is_none() {
             kill(Pid::from_raw(i32::try_from(run.child.id()).unwrap()), Signal::SIGTERM).unwrap();
-            thread::sleep(AGAIN);
+            // Until it has nothing to say any more.
+            let _ = run.lines.recv_timeout(AGAIN);
         }
         let (status, said, calls, hit) = run.end();
         assert_clean("what it said", &said, "");
