@@ -24,8 +24,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::egress::Take;
 
-/// Frames that may wait between the two sides.
-const WAITING: usize = 4;
+/// Frames that may wait between the two sides: each holds on to as much as was read at once, up to 64 KiB.
+const WAITING: usize = 1;
 /// Frames of an answer that may wait. They are parts of what waits in memory anyhow.
 const ANSWER_WAITING: usize = 8;
 /// Bytes of a frame of an answer. A receiver is idle when it takes no frame in time: the larger they are, the more a

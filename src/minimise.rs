@@ -19,14 +19,14 @@ use person::Pending;
 pub(crate) use person::{PGN_FIELDS, all_identities, identity_of, key_kind, source_of};
 
 use crate::{
-    catalogue::{Catalogue, FeedId, NodeId, Person, RecordId, Tree, catalogue},
+    catalogue::{Catalogue, FeedId, Field, Kind, NodeId, Person, RecordId, Tree, catalogue},
     disclosure::{KeptOut, Row},
     encode::{Frame, XmlEncoder},
     fault::FaultCode,
     keys::IdentitySource,
-    policy::Rulings,
+    policy::{Ruling, Rulings},
     pseudonym::{ContentMac, KeyKind, LogKeys, Pseudonymiser, PupilKey, Reading, Seen, digits},
-    record::Record,
+    record::{Record, Records},
     token::{Sink, Token},
 };
 
@@ -36,7 +36,9 @@ pub const CHUNK: usize = 256;
 const CHUNK_BYTES: usize = 512 * 1024;
 /// Bytes of records that may wait for their turn: groups for the first pupils, teachers that came too early.
 const WAITING_BYTES: usize = 16 * 1024 * 1024;
-/// A record that took more memory than this is not kept for the next: one large one in each chunk would add up.
+/// Room that is made for a pupil in the document: a text that grows is copied each time. Most of it is the pseudonym.
+const PUPIL_BYTES: usize = 704;
+/// A record that took more memory than this is not kept for the next.
 const SPARE_BYTES: usize = 8 * 1024;
 /// What stands where nothing has changed since the moment that the request named.
 const NO_CHANGES: &str = "geenwijzigingen";
@@ -243,13 +245,16 @@ pub struct Minimiser<'a, O> {
     frame: Frame,
     feed: Option<FeedId>,
     encoder: Option<XmlEncoder>,
+    /// Per field, whether it is enough to know that it was there: see [`only_counted`].
+    only_counted: Vec<bool>,
     current: Option<Record>,
-    spare: Vec<Record>,
+    /// Memory for the next.
+    spare: Option<Record>,
     ruled: Record,
     /// Groups and vestigingen that wait for the first pupils.
-    preamble: Vec<Record>,
-    pupils: Vec<Pending>,
-    staff: Vec<Pending>,
+    preamble: Records<()>,
+    pupils: Records<Pending>,
+    staff: Records<Pending>,
     waiting: usize,
     chunk_bytes: usize,
     pupils_done: bool,
@@ -298,6 +303,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             vestiging: catalogue.record_named("vestiging"),
         };
         let fields = catalogue.fields().len();
+        let only_counted = catalogue.fields().iter().map(|field| only_counted(field, scope.rulings)).collect();
         let summary = Summary {
             fields_released: vec![0; fields],
             fields_withheld: vec![0; fields],
@@ -314,12 +320,13 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             frame: Frame::Bare,
             feed: None,
             encoder: None,
+            only_counted,
             current: None,
-            spare: Vec::new(),
+            spare: None,
             ruled: Record::new(kinds.school, Tree::DOCUMENT),
-            preamble: Vec::new(),
-            pupils: Vec::with_capacity(CHUNK),
-            staff: Vec::new(),
+            preamble: Records::default(),
+            pupils: Records::default(),
+            staff: Records::default(),
             waiting: 0,
             chunk_bytes: 0,
             pupils_done: false,
@@ -434,14 +441,13 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         if self.records > self.scope.records {
             return Err(Refusal::Records);
         }
-        let new = if kind == self.kinds.leerling { Record::of_pupil } else { Record::new };
-        let mut record = self.spare.pop().unwrap_or_else(|| new(kind, node));
+        let mut record = self.empty();
         record.reset(kind, node);
         self.current = Some(record);
         Ok(())
     }
 
-    fn accept(&mut self, record: Record) -> Result<(), Error<O::Error>> {
+    fn accept(&mut self, record: &Record) -> Result<(), Error<O::Error>> {
         let kind = record.kind;
         if record.unknown > 0 {
             self.summary.events.count(Event::Unknown, u64::from(record.unknown));
@@ -451,14 +457,14 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         } else if kind == self.kinds.leerling {
             self.chunk_bytes += record.weight();
             let pending = self.pending(record, Person::Leerling);
-            self.pupils.push(pending);
+            self.pupils.push(record, pending);
             if self.pupils.len() == CHUNK || self.chunk_bytes > CHUNK_BYTES {
                 self.flush_pupils()?;
             }
         } else if kind == self.kinds.leerkracht {
             self.waiting += record.weight();
             let pending = self.pending(record, Person::Leerkracht);
-            self.staff.push(pending);
+            self.staff.push(record, pending);
             if self.pupils_done && (self.staff.len() == CHUNK || self.waiting > CHUNK_BYTES) {
                 self.flush_pupils()?;
                 self.flush_staff()?;
@@ -472,14 +478,14 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         Ok(())
     }
 
-    fn accept_school(&mut self, record: Record) -> Result<(), Refusal> {
-        self.check_school(&record)?;
-        self.check_age(&record)?;
+    fn accept_school(&mut self, record: &Record) -> Result<(), Refusal> {
+        self.check_school(record)?;
+        self.check_age(record)?;
         if self.school.is_some() || self.opened {
             self.summary.events.count(Event::DuplicateElement, 1);
-            self.note_withheld(&record);
+            self.note_withheld(record);
         } else {
-            self.school = Some(self.with_schooljaar(record)?);
+            self.school = Some(self.with_schooljaar(record.clone())?);
         }
         Ok(())
     }
@@ -534,11 +540,10 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         Ok(record)
     }
 
-    fn accept_group(&mut self, record: Record) -> Result<(), Refusal> {
+    fn accept_group(&mut self, record: &Record) -> Result<(), Refusal> {
         if self.opened {
             self.summary.events.count(Event::LatePart, 1);
-            self.note_withheld(&record);
-            self.keep(record);
+            self.note_withheld(record);
             return Ok(());
         }
         let (label, key) = if record.kind == self.kinds.groep {
@@ -556,7 +561,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
                 false
             }
             Some(key) => {
-                if !self.is_plain_key(key, &record) {
+                if !self.is_plain_key(key, record) {
                     self.seen.insert_identifier(self.reading.read(key));
                 }
                 let fresh = self.groups.insert(label, &digits::normalise(key));
@@ -571,10 +576,9 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             return Err(Refusal::Order);
         }
         if fresh {
-            self.preamble.push(record);
+            self.preamble.push(record, ());
         } else {
-            self.note_withheld(&record);
-            self.keep(record);
+            self.note_withheld(record);
         }
         Ok(())
     }
@@ -599,11 +603,14 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         name.is_some_and(|name| Reading::new().read(name).text() == key.text())
     }
 
+    /// A record to be filled, with the memory of one before.
+    fn empty(&mut self) -> Record {
+        self.spare.take().unwrap_or_else(|| Record::new(self.kinds.school, Tree::DOCUMENT))
+    }
+
     /// Keeps a record's memory for one to come.
     fn keep(&mut self, record: Record) {
-        if self.spare.len() < CHUNK && record.capacity() <= SPARE_BYTES {
-            self.spare.push(record);
-        }
+        self.spare = Some(record).filter(|record| record.capacity() <= SPARE_BYTES);
     }
 
     /// Writes school and groups, once.
@@ -621,12 +628,14 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         let preamble = std::mem::take(&mut self.preamble);
         // Vestigingen stand before groups, whichever came first.
         let vestiging = self.kinds.vestiging;
-        for record in preamble.iter().filter(|record| record.kind == vestiging) {
-            self.emit_plain(record)?;
+        let mut record = self.empty();
+        for vestigingen in [true, false] {
+            for at in (0..preamble.len()).filter(|&at| (preamble.kind(at) == vestiging) == vestigingen) {
+                preamble.read(at, &mut record);
+                self.emit_plain(&record)?;
+            }
         }
-        for record in preamble.iter().filter(|record| record.kind != vestiging) {
-            self.emit_plain(record)?;
-        }
+        self.keep(record);
         if !self.pupils_required() {
             self.content |= self.summary_has_groups();
         }
@@ -673,7 +682,7 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
     }
 
     fn note_withheld(&mut self, record: &Record) -> u64 {
-        let mut mask = 0;
+        let mut mask = record.left_out;
         for item in record.items() {
             if let Some(field) = item.field {
                 self.summary.fields_withheld[field.index()] += 1;
@@ -694,9 +703,14 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             self.send(false)?;
         }
         let mut pupils = std::mem::take(&mut self.pupils);
-        for pending in pupils.drain(..) {
-            self.emit_person(pending, Person::Leerling);
+        self.out.reserve(pupils.len() * PUPIL_BYTES);
+        let mut record = self.empty();
+        for at in 0..pupils.len() {
+            let pending = pupils.read(at, &mut record);
+            self.emit_person(&record, pending, Person::Leerling);
         }
+        self.keep(record);
+        pupils.clear();
         self.pupils = pupils;
         self.send(false)
     }
@@ -709,15 +723,27 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         self.staff_flushed = true;
         self.waiting = 0;
         let mut staff = std::mem::take(&mut self.staff);
-        for pending in staff.drain(..) {
+        let mut record = self.empty();
+        for at in 0..staff.len() {
             if self.rows.len() == CHUNK {
                 self.send(false)?;
             }
-            self.emit_person(pending, Person::Leerkracht);
+            let pending = staff.read(at, &mut record);
+            self.emit_person(&record, pending, Person::Leerkracht);
         }
+        self.keep(record);
+        staff.clear();
         self.staff = staff;
         Ok(())
     }
+}
+
+/// Whether a value of a person is known to stay before it is read, and nothing else asks what it was: then not even the
+/// gateway's memory holds it.
+fn only_counted(field: &Field, rulings: &Rulings) -> bool {
+    let is_asked_for = matches!(field.kind, Kind::Eckid | Kind::Key | Kind::Pgn) || field.choice.is_some();
+    let of_person = catalogue().record(field.record).person.is_some();
+    of_person && !is_asked_for && rulings.ruling(field.id) == Ruling::Withhold
 }
 
 impl<O: Outlet> Sink for Minimiser<'_, O> {
@@ -728,9 +754,18 @@ impl<O: Outlet> Sink for Minimiser<'_, O> {
             self.summary.unknown_in.insert(place);
         }
         if let Some(record) = &mut self.current {
-            if record.take(&token) {
+            if let Token::Field { field, value, .. } = token
+                && self.only_counted[field.index()]
+            {
+                let field = self.catalogue.field(field);
+                if !value.is_empty() || field.kind == Kind::Opaque {
+                    record.left_out |= field.mask();
+                    self.summary.fields_withheld[field.id.index()] += 1;
+                }
+            } else if record.take(&token) {
                 let record = self.current.take().expect("it was just there");
-                self.accept(record)?;
+                self.accept(&record)?;
+                self.keep(record);
             }
             return Ok(());
         }

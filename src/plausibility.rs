@@ -32,6 +32,8 @@ const PUPIL: usize = 12;
 const BITS: usize = 64;
 /// More pupils than any school has: a feed of more is not held against one of before.
 const MOST: usize = 20_000;
+/// Room is made for so many pupils at a time.
+const ROOM: usize = 1024;
 
 /// From where on a difference is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,7 +261,14 @@ impl Judge {
         for row in pupils {
             if self.now.pupils.len() == MOST {
                 self.beyond = true;
+                self.now.pupils = Vec::new();
+            }
+            if self.beyond {
                 return;
+            }
+            if self.now.pupils.len() == self.now.pupils.capacity() {
+                // Twice as much would be too much: there is one of these for each delivery under way.
+                self.now.pupils.reserve_exact(ROOM);
             }
             let handle: [u8; 8] = *row.handle.first_chunk().expect("a handle has 16 bytes");
             let left = row.outcome == RowOutcome::Released;

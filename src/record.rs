@@ -1,5 +1,7 @@
 //! One record of a feed: a pupil, a teacher, a group. Read by decoders, cut down by policy, written by encoders.
 
+use std::ops::Range;
+
 use crate::{
     catalogue::{FieldId, NodeId, RecordId},
     token::Token,
@@ -36,25 +38,17 @@ pub struct Record {
     pub root: NodeId,
     /// How many parts of it the catalogue did not know.
     pub unknown: u32,
+    /// Bits of the fields that were there and are not among the items.
+    pub left_out: u64,
     items: Vec<Item>,
     text: String,
     open: Vec<usize>,
 }
 
 impl Record {
-    /// Room for a pupil of whom all is filled in that schools fill in.
-    const ITEMS: usize = 48;
-    const TEXT: usize = 640;
-
     /// An empty record.
     pub fn new(kind: RecordId, root: NodeId) -> Self {
-        Self { kind, root, unknown: 0, items: Vec::new(), text: String::new(), open: Vec::new() }
-    }
-
-    /// The same, with room for a pupil. Of groups, which wait by the thousand, none has more than it needs.
-    pub fn of_pupil(kind: RecordId, root: NodeId) -> Self {
-        let (items, text) = (Vec::with_capacity(Self::ITEMS), String::with_capacity(Self::TEXT));
-        Self { items, text, ..Self::new(kind, root) }
+        Self { kind, root, unknown: 0, left_out: 0, items: Vec::new(), text: String::new(), open: Vec::new() }
     }
 
     /// Takes a token between [`Token::Record`] and its end. Returns whether the record is complete.
@@ -142,6 +136,7 @@ impl Record {
         self.kind = kind;
         self.root = root;
         self.unknown = 0;
+        self.left_out = 0;
         self.items.clear();
         self.text.clear();
         self.open.clear();
@@ -179,7 +174,139 @@ impl Record {
     }
 }
 
+/// Records that wait, one after the other in one piece of memory: each takes as much as is in it. With each stands a note.
+///
+/// Not printable, as a record is not.
+pub struct Records<N> {
+    kept: Vec<(Kept, N)>,
+    items: Vec<Item>,
+    text: String,
+}
+
+/// Where a record is, and what is not among its items.
+struct Kept {
+    kind: RecordId,
+    root: NodeId,
+    unknown: u32,
+    left_out: u64,
+    items: Range<usize>,
+    text: Range<usize>,
+}
+
+impl<N> Default for Records<N> {
+    fn default() -> Self {
+        Self { kept: Vec::new(), items: Vec::new(), text: String::new() }
+    }
+}
+
+impl<N: Copy> Records<N> {
+    /// Memory that is kept, in bytes, when they go: one large record would else take its room for as long as others come.
+    const SPARE: usize = 512 * 1024;
+
+    /// Adds a copy of a complete record.
+    pub fn push(&mut self, record: &Record, note: N) {
+        let (items, text) = (self.items.len(), self.text.len());
+        self.items.extend_from_slice(&record.items);
+        self.text.push_str(&record.text);
+        let kept = Kept {
+            kind: record.kind,
+            root: record.root,
+            unknown: record.unknown,
+            left_out: record.left_out,
+            items: items..self.items.len(),
+            text: text..self.text.len(),
+        };
+        self.kept.push((kept, note));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// What kind the one at `at` is, counted from 0.
+    pub fn kind(&self, at: usize) -> RecordId {
+        self.kept[at].0.kind
+    }
+
+    /// Makes `record` what the one at `at` is, and returns its note.
+    pub fn read(&self, at: usize, record: &mut Record) -> N {
+        let (kept, note) = &self.kept[at];
+        record.reset(kept.kind, kept.root);
+        record.unknown = kept.unknown;
+        record.left_out = kept.left_out;
+        record.items.extend_from_slice(&self.items[kept.items.clone()]);
+        record.text.push_str(&self.text[kept.text.clone()]);
+        *note
+    }
+
+    /// Forgets them all.
+    pub fn clear(&mut self) {
+        self.kept.clear();
+        self.items.clear();
+        self.text.clear();
+        if self.text.capacity() + self.items.capacity() * Item::BYTES > Self::SPARE {
+            (self.items, self.text) = (Vec::new(), String::new());
+        }
+    }
+}
+
 /// The decoder's `record_bytes` bounds records to far less than this.
 fn index(at: usize) -> u32 {
     u32::try_from(at).expect("a record is smaller than 4 GiB")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{Tree, catalogue};
+
+    fn record(kind: &str, values: &[(&str, &str)]) -> Record {
+        let mut record = Record::new(catalogue().record_named(kind), Tree::DOCUMENT);
+        for (field, value) in values {
+            record.push(Tree::DOCUMENT, None, catalogue().field_named(field), value);
+        }
+        record
+    }
+
+    #[test]
+    fn records_come_back_as_they_were_whatever_they_are_read_into() {
+        let mut pupil = record("leerling", &[("leerling.roepnaam", "Jip"), ("leerling.achternaam", "")]);
+        (pupil.unknown, pupil.left_out) = (3, 0b101);
+        let group = record("groep", &[("groep.naam", "4a")]);
+        let mut records = Records::default();
+        assert!(records.is_empty());
+        records.push(&pupil, 'p');
+        records.push(&group, 'g');
+        assert_eq!((records.len(), records.kind(1)), (2, group.kind));
+        let mut out = record("leerkracht", &[("leerkracht.achternaam", "longer than all that comes")]);
+        for (at, (wanted, note)) in [(&pupil, 'p'), (&group, 'g'), (&pupil, 'p')].into_iter().enumerate() {
+            assert_eq!(records.read(at % 2, &mut out), note);
+            assert_eq!((out.kind, out.unknown, out.left_out), (wanted.kind, wanted.unknown, wanted.left_out));
+            let values = |record: &Record| -> Vec<_> {
+                record.items().iter().map(|item| (item.field, record.value(item).to_owned())).collect()
+            };
+            assert_eq!(values(&out), values(wanted));
+        }
+        records.clear();
+        assert!(records.is_empty());
+    }
+
+    #[test]
+    fn one_large_record_does_not_keep_its_room() {
+        let long = "a".repeat(Records::<()>::SPARE);
+        let mut records = Records::default();
+        records.push(&record("leerling", &[("leerling.roepnaam", "Jip")]), ());
+        records.clear();
+        assert!(records.text.capacity() > 0);
+        records.push(&record("leerling", &[("leerling.roepnaam", &long)]), ());
+        records.clear();
+        assert_eq!(records.text.capacity(), 0);
+    }
 }

@@ -88,7 +88,7 @@ pub(super) enum Stop {
 }
 
 /// Bytes read at a time.
-const BUFFER: usize = 32 * 1024;
+const BUFFER: usize = 16 * 1024;
 /// The XML declaration has to end within so many bytes.
 const DECLARATION: usize = 256;
 /// The longest character of UTF-8, less one byte.

@@ -9,9 +9,9 @@ use crate::{
     record::Record,
 };
 
-/// A person that waits for the rest of the chunk.
+/// What is known of a person whose record waits for the rest of the chunk.
+#[derive(Clone, Copy)]
 pub(super) struct Pending {
-    record: Record,
     /// Place among its kind in the document, from 0.
     number: u32,
     /// Known already not to leave.
@@ -20,12 +20,11 @@ pub(super) struct Pending {
 
 impl<O: Outlet> Minimiser<'_, O> {
     /// Notes a person's identifiers, so that whatever else is in the chunk can be held against them.
-    pub(super) fn pending(&mut self, record: Record, person: Person) -> Pending {
+    pub(super) fn pending(&mut self, record: &Record, person: Person) -> Pending {
         let kind = self.catalogue.record(record.kind);
         let number = &mut self.numbers[usize::from(person == Person::Leerkracht)];
-        let mut pending = Pending { record, number: *number, withheld: false };
+        let mut pending = Pending { number: *number, withheld: false };
         *number = number.saturating_add(1);
-        let record = &pending.record;
         let key_kind = key_kind(person);
         let mut before = false;
         if let Some(key) = kind.key.and_then(|key| record.find(key)) {
@@ -76,27 +75,27 @@ impl<O: Outlet> Minimiser<'_, O> {
     ///
     /// Where the standard wants pupils and none has left, no teacher leaves either: the answer will be that there is
     /// no data. Teachers are ruled on after the last pupil, so by then that is known.
-    pub(super) fn emit_person(&mut self, pending: Pending, person: Person) {
-        let Pending { record, number, withheld } = pending;
+    pub(super) fn emit_person(&mut self, record: &Record, pending: Pending, person: Person) {
+        let Pending { number, withheld } = pending;
         let subject = match person {
             Person::Leerkracht => Subject::Leerkracht,
             Person::Leerling => Subject::Leerling,
         };
         let mut row = Row::new(subject, number);
-        let identity = identity_of(self.scope.identity, &record, person);
+        let identity = identity_of(self.scope.identity, record, person);
         if identity.is_none() {
             self.summary.events.count(Event::IdentityMissing, 1);
         }
         let emitted = match identity {
             Some(identity) => {
                 row.handle = self.scope.log_keys.subject_handle(&identity);
-                row.kept_out = self.scope.rights.keep_out(&record, person);
+                row.kept_out = self.scope.rights.keep_out(record, person);
                 self.summary.kept_out += u64::from(row.kept_out.is_some());
                 !withheld
                     && row.kept_out.is_none()
                     && (person == Person::Leerling || self.content || !self.pupils_required())
                     && self.scope.rulings.covers(record.kind)
-                    && self.emit_known(&record, &identity, &mut row)
+                    && self.emit_known(record, &identity, &mut row)
             }
             None => false,
         };
@@ -110,11 +109,10 @@ impl<O: Outlet> Minimiser<'_, O> {
         } else {
             row.outcome = RowOutcome::Withheld;
             row.released = 0;
-            row.withheld |= self.note_withheld(&record);
+            row.withheld |= self.note_withheld(record);
             self.summary.withheld += u64::from(person == Person::Leerling);
         }
         self.rows.push(row);
-        self.keep(record);
     }
 
     fn emit_known(&mut self, record: &Record, identity: &Identity, row: &mut Row) -> bool {

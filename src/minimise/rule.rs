@@ -93,7 +93,7 @@ impl Ruler {
     ) -> Ruled {
         self.next_record();
         out.reset(record.kind, record.root);
-        let mut ruled = Ruled { released: 0, withheld: 0, complete: true };
+        let mut ruled = Ruled { released: 0, withheld: record.left_out, complete: true };
         if record.unknown > 0 {
             ruled.withheld |= 1 << UNKNOWN_BIT;
         }
