@@ -24,7 +24,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::egress::Take;
 
-/// Frames that may wait between the two sides: each holds on to as much as was read at once, up to 64 KiB.
+/// Frames that may wait between the two sides. Each holds on to as much as was read at once, up to 64 KiB.
 const WAITING: usize = 1;
 /// Frames of an answer that may wait. They are parts of what waits in memory anyhow.
 const ANSWER_WAITING: usize = 8;
@@ -156,11 +156,13 @@ async fn pump<B: HttpBody<Data = Bytes> + Unpin>(
     let mut left = total;
     let mut pace = Pace::new(idle, bytes_per_second);
     loop {
+        // Nothing is read that there is no room for.
+        let Ok(room) = sender.reserve().await else { return };
         let began = Instant::now();
         let next = tokio::select! {
             biased;
             () = unwanted.cancelled() => {
-                let _ = sender.send(Err(UNWANTED)).await;
+                room.send(Err(UNWANTED));
                 return;
             }
             next = timeout_at(until.min(began + idle), body.frame()) => next,
@@ -183,7 +185,8 @@ async fn pump<B: HttpBody<Data = Bytes> + Unpin>(
             item = Err(io::ErrorKind::TimedOut);
         }
         let last = item.as_ref().map_or(true, Bytes::is_empty);
-        if sender.send(item).await.is_err() || last {
+        room.send(item);
+        if last {
             return;
         }
     }
