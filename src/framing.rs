@@ -16,7 +16,8 @@
 //! - no extensions of chunks and no trailers, which Sluis has no use for;
 //! - `Transfer-Encoding` is `chunked` in lower case and nothing else; numbers have no leading zeros or signs;
 //! - no content with GET, HEAD, DELETE and TRACE (RFC 9110, 9.3.1: refused by some because it smuggles);
-//! - no CONNECT, no Upgrade, and a `Connection` that names nothing but `close`, `keep-alive` and `TE`;
+//! - no CONNECT, no Upgrade, and a `Connection` that names nothing but `close`, `keep-alive` and `TE`; an answer may offer an
+//!   Upgrade, which nobody takes up;
 //! - one Content-Type, one Host, and no name that becomes one of a framing field when `_` is read as `-`.
 //!
 //! An ambiguous request is answered by the listener ([`Refusal::of`]) and its connection closed; an ambiguous answer is

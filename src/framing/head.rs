@@ -166,9 +166,11 @@ impl Head {
             return Err(Refusal::Ambiguous);
         }
         let Some(known) = Known::of(name)? else { return Ok(()) };
+        let answers = matches!(self.first, First::Answer { .. });
         let sound = match known {
             Known::Connection => value.split(|byte| *byte == b',').map(trim).all(|option| {
                 [&b"close"[..], b"keep-alive", b"te"].iter().any(|known| option.eq_ignore_ascii_case(known))
+                    || (answers && option.eq_ignore_ascii_case(b"upgrade"))
             }),
             Known::ContentLength => {
                 let length = number_of(value);
@@ -183,7 +185,9 @@ impl Head {
                 is_chunked(value)?;
                 !std::mem::replace(&mut self.chunked, true)
             }
-            Known::Upgrade => false,
+            Known::Http2Settings => false,
+            // An answer may say what else the server speaks, as Apache does, and nothing comes of it: a 101 is refused.
+            Known::Upgrade => answers,
         };
         if sound { Ok(()) } else { Err(Refusal::Ambiguous) }
     }
@@ -227,6 +231,7 @@ enum Known {
     ContentType,
     Expect,
     Host,
+    Http2Settings,
     TransferEncoding,
     Upgrade,
 }
@@ -241,7 +246,7 @@ impl Known {
             10 if alike(name, b"connection") => Self::Connection,
             12 if alike(name, b"content-type") => Self::ContentType,
             14 if alike(name, b"content-length") => Self::ContentLength,
-            14 if alike(name, b"http2-settings") => Self::Upgrade,
+            14 if alike(name, b"http2-settings") => Self::Http2Settings,
             17 if alike(name, b"transfer-encoding") => Self::TransferEncoding,
             _ => return Ok(None),
         };
