@@ -8,6 +8,7 @@ pub mod digits;
 mod derive;
 mod identity;
 mod pgn;
+mod prints;
 mod scan;
 mod sealed;
 mod token;

@@ -13,7 +13,11 @@ use std::{
     ops::Range,
 };
 
-use super::{digits, pgn::passes_elfproef};
+use super::{
+    digits,
+    pgn::passes_elfproef,
+    prints::{EMPTY, Print, Prints},
+};
 
 /// Shortest identifier that is looked for in values of others: shorter ones are everywhere by chance.
 const SHORTEST: usize = 4;
@@ -523,62 +527,11 @@ impl Scanner {
 /// the same with a chance of about n²/2⁴⁷.
 pub struct Seen {
     state: RandomState,
-    shards: Vec<Shard>,
+    shards: Vec<Prints>,
     /// Per length in digits, whether there is a number of it: only then is it worth looking for.
     numbers: u64,
     /// The same for words, by bytes; the last bit stands for all longer ones.
     words: u128,
-}
-
-#[derive(Default)]
-struct Shard {
-    slots: Vec<Print>,
-    used: usize,
-}
-
-type Print = [u8; 5];
-
-const EMPTY: Print = [0; 5];
-
-impl Shard {
-    fn find(slots: &[Print], print: Print) -> Result<usize, usize> {
-        let hash = u32::from_le_bytes([print[1], print[2], print[3], print[4]]) as usize;
-        let mut at = hash % slots.len();
-        loop {
-            if slots[at] == print {
-                return Ok(at);
-            }
-            if slots[at] == EMPTY {
-                return Err(at);
-            }
-            at = (at + 1) % slots.len();
-        }
-    }
-
-    fn contains(&self, print: Print) -> bool {
-        !self.slots.is_empty() && Self::find(&self.slots, print).is_ok()
-    }
-
-    fn insert(&mut self, print: Print) -> bool {
-        if self.used * 10 >= self.slots.len() * 9 {
-            let mut larger = vec![EMPTY; (self.slots.len() * 9 / 8).max(16)];
-            for &slot in self.slots.iter().filter(|&&slot| slot != EMPTY) {
-                if let Err(free) = Self::find(&larger, slot) {
-                    larger[free] = slot;
-                }
-            }
-            self.slots = larger;
-        }
-        match Self::find(&self.slots, print) {
-            Ok(_) => false,
-            Err(free) => {
-                self.slots[free] = print;
-                self.used += 1;
-                debug_assert!(self.used < self.slots.len(), "a search ends at a free slot");
-                true
-            }
-        }
-    }
 }
 
 impl Default for Seen {
@@ -590,7 +543,7 @@ impl Default for Seen {
 impl Seen {
     /// Nothing seen yet.
     pub fn new() -> Self {
-        let shards = (0..64).map(|_| Shard::default()).collect();
+        let shards = (0..64).map(|_| Prints::default()).collect();
         Self { state: RandomState::new(), shards, numbers: 0, words: 0 }
     }
 
@@ -979,7 +932,7 @@ mod tests {
             assert!(seen.contains("leerling", &number.to_string()));
         }
         assert!(!seen.contains("leerling", "50000"));
-        let bytes: usize = seen.shards.iter().map(|shard| shard.slots.capacity() * 5).sum();
+        let bytes: usize = seen.shards.iter().map(|shard| shard.bytes()).sum();
         assert!(bytes < 50_000 * 13, "{bytes} bytes for 50,000 entries");
     }
 }
