@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use super::{
     Recorded, merkle,
     note::{Signer, Verifier},
-    publish::Publisher,
+    publish::Publishing,
     record::{Leaf, LeafKind, Position, Row, Subject},
     recover::{Found, Segment, recover},
     retain::{Due, Erased, Retainer, Retention},
@@ -275,6 +275,9 @@ impl Log {
         let company = Company::default();
         let (sealer, work) = mpsc::channel();
         let retention = site.retention;
+        let poisons = Poisons(Arc::clone(&counters));
+        let publishing =
+            Publishing::start(publisher, Arc::clone(&storage), site, poisons).map_err(Error::Open)?;
         let mut writer = Writer {
             storage: Arc::clone(&storage),
             clock: Arc::clone(&clock),
@@ -285,14 +288,13 @@ impl Log {
             buffer: Vec::new(),
             company: Arc::clone(&company),
             counters: Arc::clone(&counters),
-            publisher,
-            site,
+            publishing,
             publish_due: None,
             sealer: sealer.clone(),
         };
         let failed = |error: io::Error| Error::Write(error.kind());
         writer.commit_leaves(&opening).map_err(failed)?;
-        writer.publish().map_err(failed)?;
+        writer.publish_whole().map_err(failed)?;
         writer.announce(day_of(writer.last_ms));
 
         let (queue, waiting) = mpsc::sync_channel(QUEUE);
@@ -561,13 +563,20 @@ fn entry(disclosure: Disclosure) -> Result<Entry, Error> {
     Ok(Entry { leaf, salt, rows: bytes })
 }
 
-/// A writer that panics takes no more records, and says so.
-struct Poisons(Arc<Counters>);
+/// A thread of the log that panics has it take no more records, and say so.
+pub(super) struct Poisons(Arc<Counters>);
+
+impl Poisons {
+    /// No more records are taken.
+    pub(super) fn poison(&self) {
+        self.0.poisoned.store(true, Ordering::Release);
+    }
+}
 
 impl Drop for Poisons {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.poisoned.store(true, Ordering::Release);
+            self.poison();
         }
     }
 }
@@ -583,15 +592,14 @@ struct Writer {
     buffer: Vec<u8>,
     company: Company,
     counters: Arc<Counters>,
-    publisher: Publisher,
-    site: Site,
+    publishing: Publishing,
     publish_due: Option<Instant>,
     sealer: mpsc::Sender<Work>,
 }
 
 impl Writer {
     fn run(mut self, waiting: &mpsc::Receiver<Job>) {
-        let _poisons = Poisons(Arc::clone(&self.counters));
+        let poisons = Poisons(Arc::clone(&self.counters));
         loop {
             let first = match self.publish_due {
                 None => waiting.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -603,13 +611,16 @@ impl Writer {
                 Ok(Job::Sealed(segments)) => self.drop_segments(&segments).is_ok(),
                 Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => {
-                    let _ = self.commit(None, waiting) && self.publish().is_ok();
+                    let _ = self.commit(None, waiting) && self.publish_whole().is_ok();
                     return;
                 }
             };
             let due = self.publish_due.is_some_and(|due| due <= Instant::now());
             if !done || (due && self.publish().is_err()) {
-                self.counters.poisoned.store(true, Ordering::Release);
+                poisons.poison();
+            }
+            // It may be the publisher that failed.
+            if self.counters.poisoned.load(Ordering::Acquire) {
                 return;
             }
         }
@@ -685,7 +696,7 @@ impl Writer {
                 leaf.start_ms = now;
             }
             self.end.frame(leaf, salt, rows, &mut frames);
-            self.publisher.push(&leaf.to_bytes());
+            self.publishing.push(&leaf.to_bytes());
         }
         self.storage.append(&frames)?;
         // Only when this returns has anything in the batch happened.
@@ -727,10 +738,17 @@ impl Writer {
         let _ = self.sealer.send(Work::Past { segments: past.cloned().collect(), open: today });
     }
 
-    /// Puts the leaves into tiles and signs a checkpoint.
+    /// Begins to put the leaves into tiles and to sign a checkpoint; later, where it is still at the one before.
     fn publish(&mut self) -> io::Result<()> {
+        let begun = self.publishing.begin(&self.end.tree)?;
+        self.publish_due = (!begun).then(|| Instant::now() + PUBLISH_AFTER);
+        Ok(())
+    }
+
+    /// The same, and waits until it is done.
+    fn publish_whole(&mut self) -> io::Result<()> {
         self.publish_due = None;
-        self.publisher.publish(self.storage.as_ref(), &self.site, &self.end.tree)
+        self.publishing.whole(&self.end.tree)
     }
 
     /// Removes segments whose rows are in sealed files, once their leaves are under a checkpoint.
@@ -738,7 +756,7 @@ impl Writer {
         if names.is_empty() {
             return Ok(());
         }
-        self.publish()?;
+        self.publish_whole()?;
         for name in names {
             let open = self.segments.last().is_some_and(|open| open.name == *name);
             if !open {

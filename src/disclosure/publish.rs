@@ -3,12 +3,19 @@
 use std::{
     fs,
     io::{self, Read},
+    sync::{
+        Arc,
+        mpsc::{self, TryRecvError},
+    },
+    thread::JoinHandle,
 };
 
 use super::{
     Error, Site,
     checkpoint::Checkpoint,
+    commit::Poisons,
     merkle::Tree,
+    record::Leaf,
     storage::{Storage, read_small, replace},
     tile::{TileReader, TileWriter},
     verify::PUBLIC_KEY,
@@ -118,6 +125,97 @@ impl Publisher {
         self.copy = Some(note);
         tiles.superseded.iter().try_for_each(|folder| storage.remove(folder))
     }
+}
+
+/// A publisher on a thread of its own. A checkpoint takes ten syncs and more, which no record should wait for.
+pub(super) struct Publishing {
+    /// None once it is to end.
+    orders: Option<mpsc::Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+    /// Leaves it has not been handed yet.
+    leaves: Vec<u8>,
+    under_way: Option<mpsc::Receiver<io::Result<()>>>,
+}
+
+/// To put these leaves, which are on disk, into tiles, and to sign a checkpoint over the tree that ends with them.
+struct Order {
+    leaves: Vec<u8>,
+    tree: Tree,
+    done: mpsc::SyncSender<io::Result<()>>,
+}
+
+impl Publishing {
+    /// Starts the thread. Once it fails the log takes no more records.
+    pub(super) fn start(
+        mut publisher: Publisher,
+        storage: Arc<dyn Storage>,
+        site: Site,
+        poisons: Poisons,
+    ) -> io::Result<Self> {
+        let (orders, waiting) = mpsc::channel::<Order>();
+        let thread = std::thread::Builder::new().name("disclosure-tiles".into()).spawn(move || {
+            for Order { leaves, tree, done } in waiting {
+                leaves.chunks_exact(Leaf::SIZE).for_each(|leaf| publisher.push(leaf));
+                let published = publisher.publish(storage.as_ref(), &site, &tree);
+                let failed = published.is_err();
+                if failed {
+                    poisons.poison();
+                }
+                // The writer may not wait for it.
+                let _ = done.send(published);
+                if failed {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { orders: Some(orders), thread: Some(thread), leaves: Vec::new(), under_way: None })
+    }
+
+    /// Keeps a leaf for the next checkpoint.
+    pub(super) fn push(&mut self, leaf: &[u8; Leaf::SIZE]) {
+        self.leaves.extend_from_slice(leaf);
+    }
+
+    /// Begins to publish what was pushed, which has to be on disk. False while the checkpoint before is not done.
+    pub(super) fn begin(&mut self, tree: &Tree) -> io::Result<bool> {
+        if let Some(done) = &self.under_way {
+            match done.try_recv() {
+                Ok(published) => published?,
+                Err(TryRecvError::Empty) => return Ok(false),
+                Err(TryRecvError::Disconnected) => return Err(gone()),
+            }
+        }
+        let (done, under_way) = mpsc::sync_channel(1);
+        let order = Order { leaves: std::mem::take(&mut self.leaves), tree: tree.clone(), done };
+        let sent = self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok());
+        self.under_way = Some(under_way);
+        if sent { Ok(true) } else { Err(gone()) }
+    }
+
+    /// Publishes what was pushed, which has to be on disk, and waits until it is done.
+    pub(super) fn whole(&mut self, tree: &Tree) -> io::Result<()> {
+        self.wait()?;
+        self.begin(tree)?;
+        self.wait()
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        self.under_way.take().map_or(Ok(()), |done| done.recv().map_err(|_| gone())?)
+    }
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        if let Some(thread) = self.thread.take() {
+            // One that panicked has poisoned the log; there is nothing left to tell anyone.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the thread that publishes checkpoints is gone")
 }
 
 fn read_copy(site: &Site) -> io::Result<Option<Vec<u8>>> {
