@@ -303,7 +303,8 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
             vestiging: catalogue.record_named("vestiging"),
         };
         let fields = catalogue.fields().len();
-        let only_counted = catalogue.fields().iter().map(|field| only_counted(field, scope.rulings)).collect();
+        let only_counted =
+            catalogue.fields().iter().map(|field| only_counted(field, scope.rulings)).collect();
         let summary = Summary {
             fields_released: vec![0; fields],
             fields_withheld: vec![0; fields],

@@ -125,10 +125,13 @@ mod tests {
                 wanted.insert(size(print));
             }
             assert!(many(count, spread).all(|print| prints.contains(print)));
-            assert!(many(2 * count, spread).skip(usize::try_from(count).expect("it is small")).all(|print| {
-                !prints.contains(print) || wanted.contains(&size(print))
-            }));
-            let kept: Vec<u64> = prints.slots.iter().filter(|&&slot| slot != EMPTY).map(|&slot| size(slot)).collect();
+            assert!(
+                many(2 * count, spread)
+                    .skip(usize::try_from(count).expect("it is small"))
+                    .all(|print| { !prints.contains(print) || wanted.contains(&size(print)) })
+            );
+            let kept: Vec<u64> =
+                prints.slots.iter().filter(|&&slot| slot != EMPTY).map(|&slot| size(slot)).collect();
             assert!(kept.iter().eq(&wanted), "in order, each once");
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{Arc, Mutex, atomic::Ordering::SeqCst, mpsc},
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ use sluis::{
 };
 use zeroize::Zeroizing;
 
-use crate::world::{Hands, copy_tree};
+use crate::world::{Call, Hands, Watched, copy_tree};
 
 const MONDAY: Date = date(2026, 11, 23);
 
@@ -386,6 +386,35 @@ fn exchanges_that_wait_share_a_sync() {
     assert_eq!(stats.rows, 64 * 20 * 2);
     assert!(syncs.load(SeqCst) < 64 * 20, "{} syncs", syncs.load(SeqCst));
     assert_eq!(check(dir.path()).unwrap().open, 64);
+}
+
+#[test]
+fn no_record_waits_for_a_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let ((begins, begun), (go_on, on)) = (mpsc::channel(), mpsc::channel::<()>());
+    let on = Mutex::new(on);
+    // The second that is put in place is the first after the log was opened: it waits until all else is done.
+    let puts = Mutex::new(0);
+    let disk = Watched::new(dir_storage(dir.path()), move |call, name| {
+        if (call, name) == (Call::Put, "checkpoint") {
+            let mut puts = puts.lock().unwrap();
+            *puts += 1;
+            if *puts == 2 {
+                begins.send(()).unwrap();
+                on.lock().unwrap().recv().unwrap();
+            }
+        }
+    });
+    let log = Log::open_on(Arc::new(disk), site(dir.path()), clock()).unwrap();
+    let _ = log.record_blocking(disclosure(3, 0, 3), ()).unwrap();
+    begun.recv().unwrap();
+    write_some(&log);
+    assert!(log.is_writable());
+    go_on.send(()).unwrap();
+    log.close();
+    let report = check(dir.path()).unwrap();
+    assert_eq!(leaves(dir.path()).iter().filter(|(_, leaf)| leaf.rows > 0).count(), 5);
+    assert_eq!(report.open, 1, "{report:?}");
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
     path::Path,
     sync::{Arc, Mutex, atomic::Ordering::SeqCst, mpsc},
     time::Duration,
@@ -16,14 +15,14 @@ use sluis::disclosure::{
     rollup::{About, RollUp, RollUpRow},
     rowfile::RowFile,
     storage::{
-        DirStorage, Source, Storage,
+        DirStorage,
         testing::{Failing, FaultyStorage},
     },
     verify,
 };
 use zeroize::Zeroizing;
 
-use crate::world::{Hands, copy_tree};
+use crate::world::{Call, Hands, Watched, copy_tree};
 
 /// The day on which each test looks back on the months before it.
 const TODAY: Date = date(2027, 3, 1);
@@ -550,68 +549,25 @@ fn a_crash_while_leaves_go_is_made_good_by_the_next() {
     crash_at_every_step(dir.path(), PRUNED, &|log| log.retain().map(drop));
 }
 
-/// A disk that says when what stands is looked at, and then waits for a moment.
-struct Watched {
-    disk: DirStorage,
-    looked: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-}
-
-impl Storage for Watched {
-    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
-        self.disk.list(folder)
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn Source>> {
-        let opened = self.disk.open(name);
-        let looked = if name == "standing/99DE.json" { self.looked.lock().unwrap().take() } else { None };
-        looked.into_iter().for_each(|looked| looked());
-        opened
-    }
-
-    fn create(&self, name: &str) -> io::Result<()> {
-        self.disk.create(name)
-    }
-
-    fn resume(&self, name: &str, length: u64) -> io::Result<()> {
-        self.disk.resume(name, length)
-    }
-
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        self.disk.append(bytes)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.disk.sync()
-    }
-
-    fn put(&self, files: &[(String, Vec<u8>)]) -> io::Result<()> {
-        self.disk.put(files)
-    }
-
-    fn write(&self, name: &str, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        self.disk.write(name, fill)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.disk.remove(name)
-    }
-}
-
 /// What stands is said anew before its leaf goes. Replaced between being found and being said, the old one would be the
 /// newest on record.
 #[test]
 fn what_stands_can_change_while_leaves_go() {
     let dir = busy_half_a_year();
     let disk = DirStorage::open(&dir.path().join("data")).unwrap();
-    let watched = Arc::new(Watched { disk, looked: Mutex::default() });
-    let log =
-        Log::open_on(Arc::<Watched>::clone(&watched), site(dir.path(), PRUNED), Hands::at(TODAY)).unwrap();
     let ((looked, now), (done, changed)) = (mpsc::channel::<()>(), mpsc::channel::<()>());
-    *watched.looked.lock().unwrap() = Some(Box::new(move || {
-        looked.send(()).unwrap();
-        // Whoever replaces it has to wait for us, so that it does not come to an end before we go on.
-        let _ = changed.recv_timeout(Duration::from_millis(500));
-    }));
+    let changed = Mutex::new(changed);
+    let looks = Arc::new(Mutex::new(None));
+    let next = Arc::clone(&looks);
+    let disk = Watched::new(disk, move |call, name| {
+        if (call, name) == (Call::Open, "standing/99DE.json") && next.lock().unwrap().take().is_some() {
+            looked.send(()).unwrap();
+            // Whoever replaces it has to wait for us, so that it does not come to an end before we go on.
+            let _ = changed.lock().unwrap().recv_timeout(Duration::from_millis(500));
+        }
+    });
+    let log = Log::open_on(Arc::new(disk), site(dir.path(), PRUNED), Hands::at(TODAY)).unwrap();
+    *looks.lock().unwrap() = Some(());
     std::thread::scope(|scope| {
         let log = &log;
         scope.spawn(move || {
@@ -622,7 +578,7 @@ fn what_stands_can_change_while_leaves_go() {
         assert_eq!(log.retain().unwrap().leaves, 768);
     });
     log.close();
-    drop((log, watched));
+    drop(log);
     check(dir.path()).unwrap();
     open(dir.path(), PRUNED, TODAY).close();
 }
