@@ -66,6 +66,22 @@ pub(super) fn is_name(name: &str) -> bool {
     })
 }
 
+/// Whether this may stand in a comment: XML 1.0, production 15.
+pub(super) fn is_comment(text: &str) -> Result<(), Kind> {
+    if text.contains("--") || text.ends_with('-') {
+        return Err(Kind::NotWellFormed);
+    }
+    if text.chars().all(is_character) { Ok(()) } else { Err(Kind::Character) }
+}
+
+/// Whether this may stand in a processing instruction: XML 1.0, productions 16 and 17.
+pub(super) fn is_instruction(target: &str, content: &str) -> Result<(), Kind> {
+    if target.eq_ignore_ascii_case("xml") || !is_name(target) {
+        return Err(Kind::NotWellFormed);
+    }
+    if content.chars().all(is_character) { Ok(()) } else { Err(Kind::Character) }
+}
+
 /// How text is put down: as content (section 2.11) or as the value of an attribute (section 3.3.3).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum As {

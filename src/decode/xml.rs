@@ -316,7 +316,9 @@ impl<'s, S: Sink> Walk<'s, S> {
         const CDATA: &str = "<![CDATA[";
         const DOCTYPE: &str = "<!DOCTYPE";
         if let Some(comment) = rest.strip_prefix(COMMENT) {
-            return Ok(comment.find("-->").map(|length| COMMENT.len() + length + 3));
+            let Some(length) = comment.find("-->") else { return Ok(None) };
+            markup::is_comment(&comment[..length])?;
+            return Ok(Some(COMMENT.len() + length + 3));
         }
         if let Some(data) = rest.strip_prefix(CDATA) {
             if self.depth() == 0 {
@@ -346,7 +348,8 @@ impl<'s, S: Sink> Walk<'s, S> {
         let target =
             content.split(|c: char| c.is_ascii() && markup::is_space(c as u8)).next().unwrap_or_default();
         if target != "xml" {
-            return if is_name(target) { Ok(Some((end, None))) } else { Err(Kind::NotWellFormed.into()) };
+            markup::is_instruction(target, content)?;
+            return Ok(Some((end, None)));
         }
         // At the very beginning, or nowhere.
         if !self.first {
