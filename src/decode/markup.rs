@@ -12,7 +12,7 @@ use super::xml::Kind;
 pub(super) enum Class {
     /// Itself.
     Plain,
-    /// Itself, unless it is U+FFFE or U+FFFF that begins so; a control character; a line end other than `\n`.
+    /// Itself, unless it is U+FFFE or U+FFFF that begins so, or `]]>`; a control character; a line end other than `\n`.
     Look,
     /// `&`.
     Reference,
@@ -31,6 +31,7 @@ pub(super) static CLASSES: [Class; 256] = {
     classes[b'\t' as usize] = Class::Plain;
     classes[b'\n' as usize] = Class::Plain;
     classes[0xEF] = Class::Look;
+    classes[b']' as usize] = Class::Look;
     classes[b'&' as usize] = Class::Reference;
     classes[b'<' as usize] = Class::Markup;
     classes
@@ -56,14 +57,41 @@ pub(super) fn split(name: &str) -> (Option<&str>, &str) {
 }
 
 /// Whether a name is one: XML 1.0, production 5, with at most one colon, and not at its ends (Namespaces in XML 1.0,
-/// production 7). Of what lies beyond ASCII the letters and digits are told from the rest.
+/// production 7).
 pub(super) fn is_name(name: &str) -> bool {
     let (prefix, local) = split(name);
     [prefix, Some(local)].into_iter().flatten().all(|part| {
         let mut characters = part.chars();
-        let first = characters.next().is_some_and(|first| first.is_alphabetic() || first == '_');
-        first && characters.all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '\u{B7}'))
+        characters.next().is_some_and(begins_name) && characters.all(continues_name)
     })
+}
+
+/// XML 1.0, production 4, without the colon.
+fn begins_name(character: char) -> bool {
+    matches!(
+        character,
+        'A'..='Z'
+            | '_'
+            | 'a'..='z'
+            | '\u{C0}'..='\u{D6}'
+            | '\u{D8}'..='\u{F6}'
+            | '\u{F8}'..='\u{2FF}'
+            | '\u{370}'..='\u{37D}'
+            | '\u{37F}'..='\u{1FFF}'
+            | '\u{200C}'..='\u{200D}'
+            | '\u{2070}'..='\u{218F}'
+            | '\u{2C00}'..='\u{2FEF}'
+            | '\u{3001}'..='\u{D7FF}'
+            | '\u{F900}'..='\u{FDCF}'
+            | '\u{FDF0}'..='\u{FFFD}'
+            | '\u{10000}'..='\u{EFFFF}'
+    )
+}
+
+/// XML 1.0, production 4a, without the colon.
+fn continues_name(character: char) -> bool {
+    begins_name(character)
+        || matches!(character, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
 }
 
 /// Whether this may stand in a comment: XML 1.0, production 15.

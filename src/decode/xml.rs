@@ -366,7 +366,14 @@ impl<'s, S: Sink> Walk<'s, S> {
 
     /// Text between tags.
     fn characters(&mut self, text: &str, plain: bool) -> Result<(), Halt<S::Error>> {
-        if plain { self.piece(text) } else { self.pieces(text, As::Content) }
+        if plain {
+            return self.piece(text);
+        }
+        // XML 1.0, production 14.
+        if text.contains("]]>") {
+            return Err(Kind::NotWellFormed.into());
+        }
+        self.pieces(text, As::Content)
     }
 
     /// Text that does not stand for itself.
