@@ -487,6 +487,13 @@ impl<'s, S: Sink> Walk<'s, S> {
             if !is_name(name) {
                 return Err(Kind::NotWellFormed.into());
             }
+            for attribute in attributes {
+                if let (Some(prefix), _) = split(&text[attribute.name.clone()])
+                    && prefix != "xmlns"
+                {
+                    self.resolve(prefix)?;
+                }
+            }
             self.ignored += 1;
             if !tag.empty {
                 self.name(name);

@@ -356,6 +356,8 @@ fn bad_documents_are_refused_by_name() {
         (one_pupil("<voornamen>Jip]]></voornamen>"), Kind::NotWellFormed),
         (one_pupil("<b\u{2150}\u{2C2F}\u{2190}/>"), Kind::NotWellFormed),
         (one_pupil("<\u{B2}/>"), Kind::NotWellFormed),
+        (one_pupil("<vreemd onbekend:a=\"1\"/>"), Kind::NotWellFormed),
+        (one_pupil("<vreemd><b onbekend:a=\"1\"/></vreemd>"), Kind::NotWellFormed),
         (one_pupil("<?XML version=\"1.0\"?>"), Kind::NotWellFormed),
         (one_pupil(&deep), Kind::Depth),
         (one_pupil(&format!("<a{many}/>")), Kind::Attributes),
