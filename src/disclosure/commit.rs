@@ -36,7 +36,7 @@ use super::{
 };
 use crate::clock::{Clock, day_of};
 
-/// A checkpoint is signed at most so long after a commit.
+/// A checkpoint is begun at most so long after a commit.
 const PUBLISH_AFTER: Duration = Duration::from_secs(5);
 /// A batch is closed once it has so many bytes.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -564,6 +564,7 @@ fn entry(disclosure: Disclosure) -> Result<Entry, Error> {
 }
 
 /// A thread of the log that panics has it take no more records, and say so.
+#[cfg_attr(test, derive(Default))]
 pub(super) struct Poisons(Arc<Counters>);
 
 impl Poisons {
@@ -738,17 +739,16 @@ impl Writer {
         let _ = self.sealer.send(Work::Past { segments: past.cloned().collect(), open: today });
     }
 
-    /// Begins to put the leaves into tiles and to sign a checkpoint; later, where it is still at the one before.
+    /// Has the leaves put into tiles and a checkpoint signed. Records go on meanwhile, until the next is due.
     fn publish(&mut self) -> io::Result<()> {
-        let begun = self.publishing.begin(&self.end.tree)?;
-        self.publish_due = (!begun).then(|| Instant::now() + PUBLISH_AFTER);
-        Ok(())
+        self.publish_due = None;
+        self.publishing.begin(&self.end.tree)
     }
 
     /// The same, and waits until it is done.
     fn publish_whole(&mut self) -> io::Result<()> {
-        self.publish_due = None;
-        self.publishing.whole(&self.end.tree)
+        self.publish()?;
+        self.publishing.wait()
     }
 
     /// Removes segments whose rows are in sealed files, once their leaves are under a checkpoint.

@@ -3,10 +3,7 @@
 use std::{
     fs,
     io::{self, Read},
-    sync::{
-        Arc,
-        mpsc::{self, TryRecvError},
-    },
+    sync::{Arc, mpsc},
     thread::JoinHandle,
 };
 
@@ -176,30 +173,19 @@ impl Publishing {
         self.leaves.extend_from_slice(leaf);
     }
 
-    /// Begins to publish what was pushed, which has to be on disk. False while the checkpoint before is not done.
-    pub(super) fn begin(&mut self, tree: &Tree) -> io::Result<bool> {
-        if let Some(done) = &self.under_way {
-            match done.try_recv() {
-                Ok(published) => published?,
-                Err(TryRecvError::Empty) => return Ok(false),
-                Err(TryRecvError::Disconnected) => return Err(gone()),
-            }
-        }
+    /// Begins to publish what was pushed, which has to be on disk; waits for the checkpoint before to be done.
+    pub(super) fn begin(&mut self, tree: &Tree) -> io::Result<()> {
+        self.wait()?;
         let (done, under_way) = mpsc::sync_channel(1);
         let order = Order { leaves: std::mem::take(&mut self.leaves), tree: tree.clone(), done };
-        let sent = self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok());
+        let orders = self.orders.as_ref().ok_or_else(gone)?;
+        orders.send(order).map_err(|_| gone())?;
         self.under_way = Some(under_way);
-        if sent { Ok(true) } else { Err(gone()) }
+        Ok(())
     }
 
-    /// Publishes what was pushed, which has to be on disk, and waits until it is done.
-    pub(super) fn whole(&mut self, tree: &Tree) -> io::Result<()> {
-        self.wait()?;
-        self.begin(tree)?;
-        self.wait()
-    }
-
-    fn wait(&mut self) -> io::Result<()> {
+    /// Waits until what was begun is done.
+    pub(super) fn wait(&mut self) -> io::Result<()> {
         self.under_way.take().map_or(Ok(()), |done| done.recv().map_err(|_| gone())?)
     }
 }
@@ -227,5 +213,75 @@ fn read_copy(site: &Site) -> io::Result<Option<Vec<u8>>> {
             file.take(CHECKPOINT_BYTES).read_to_end(&mut note)?;
             Ok(Some(note))
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{sync::Mutex, time::Duration};
+
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::disclosure::{
+        LeafKind, Retention, merkle,
+        note::Signer,
+        storage::{
+            DirStorage,
+            testing::{Call, Watched},
+        },
+    };
+
+    /// A second place that hangs must not go unnoticed for longer than a checkpoint may take to come.
+    #[test]
+    fn one_checkpoint_is_waited_for_by_the_next_and_by_nothing_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site {
+            directory: dir.path().join("data"),
+            copy: dir.path().join("copy"),
+            signer: Signer::new("sluis.example/log", Zeroizing::new([7; 32])).unwrap(),
+            earlier: Vec::new(),
+            retention: Retention::default(),
+        };
+        let ((begins, begun), (go_on, on)) = (mpsc::channel(), mpsc::channel::<()>());
+        let on = Mutex::new(on);
+        let storage: Arc<dyn Storage> =
+            Arc::new(Watched::new(DirStorage::open(&site.directory).unwrap(), move |call, name| {
+                if (call, name) == (Call::Put, "checkpoint") {
+                    begins.send(()).unwrap();
+                    on.lock().unwrap().recv().unwrap();
+                }
+            }));
+        let (publisher, _) = Publisher::open(storage.as_ref(), &site).unwrap();
+        let mut publishing =
+            Publishing::start(publisher, Arc::clone(&storage), site, Poisons::default()).unwrap();
+        let mut tree = Tree::default();
+        let mut push = |publishing: &mut Publishing| {
+            let leaf = crate::disclosure::Leaf::new(LeafKind::Outcome).to_bytes();
+            tree.push(merkle::leaf_hash(&leaf));
+            publishing.push(&leaf);
+            tree.clone()
+        };
+        let first = push(&mut publishing);
+        publishing.begin(&first).unwrap();
+        begun.recv().unwrap();
+        let second = push(&mut publishing);
+        let (ends, ended) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                publishing.begin(&second).unwrap();
+                ends.send(()).unwrap();
+                publishing.wait().unwrap();
+            });
+            assert!(ended.recv_timeout(Duration::from_millis(200)).is_err(), "the first is not done");
+            assert!(begun.try_recv().is_err(), "and the second not begun");
+            go_on.send(()).unwrap();
+            ended.recv().unwrap();
+            begun.recv().unwrap();
+            go_on.send(()).unwrap();
+        });
+        let note = read_small(storage.as_ref(), "checkpoint", CHECKPOINT_BYTES).unwrap().unwrap();
+        assert_eq!(String::from_utf8(note).unwrap().lines().nth(1), Some("2"));
     }
 }

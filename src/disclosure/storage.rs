@@ -287,7 +287,7 @@ impl Storage for DirStorage {
     }
 }
 
-/// A disk that fails on demand, for tests.
+/// Disks that fail on demand and that are watched, for tests.
 pub mod testing {
     use std::{
         io::{self, Write},
@@ -404,6 +404,72 @@ pub mod testing {
 
         fn remove(&self, name: &str) -> io::Result<()> {
             self.step(|inner, whole| if whole { inner.remove(name) } else { Ok(()) })
+        }
+    }
+
+    /// What is asked of a [`Watched`] disk.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Call {
+        /// It has opened a file.
+        Open,
+        /// It is about to put a file in place.
+        Put,
+    }
+
+    type Watch = Box<dyn Fn(Call, &str) + Send + Sync>;
+
+    /// A disk of which these calls are told to somebody, with the name of the file, who may take his time.
+    pub struct Watched<S>(S, Watch);
+
+    impl<S: Storage> Watched<S> {
+        /// Has `watch` told.
+        pub fn new(inner: S, watch: impl Fn(Call, &str) + Send + Sync + 'static) -> Self {
+            Self(inner, Box::new(watch))
+        }
+    }
+
+    impl<S: Storage> Storage for Watched<S> {
+        fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+            self.0.list(folder)
+        }
+
+        fn open(&self, name: &str) -> io::Result<Box<dyn Source>> {
+            let opened = self.0.open(name);
+            (self.1)(Call::Open, name);
+            opened
+        }
+
+        fn create(&self, name: &str) -> io::Result<()> {
+            self.0.create(name)
+        }
+
+        fn resume(&self, name: &str, length: u64) -> io::Result<()> {
+            self.0.resume(name, length)
+        }
+
+        fn append(&self, bytes: &[u8]) -> io::Result<()> {
+            self.0.append(bytes)
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            self.0.sync()
+        }
+
+        fn put(&self, files: &[(String, Vec<u8>)]) -> io::Result<()> {
+            files.iter().for_each(|(name, _)| (self.1)(Call::Put, name));
+            self.0.put(files)
+        }
+
+        fn write(
+            &self,
+            name: &str,
+            fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+        ) -> io::Result<()> {
+            self.0.write(name, fill)
+        }
+
+        fn remove(&self, name: &str) -> io::Result<()> {
+            self.0.remove(name)
         }
     }
 }

@@ -16,14 +16,14 @@ use sluis::{
         note::Signer,
         storage::{
             DirStorage,
-            testing::{Failing, FaultyStorage},
+            testing::{Call, Failing, FaultyStorage, Watched},
         },
         verify,
     },
 };
 use zeroize::Zeroizing;
 
-use crate::world::{Call, Hands, Watched, copy_tree};
+use crate::world::{Hands, copy_tree};
 
 const MONDAY: Date = date(2026, 11, 23);
 
@@ -408,9 +408,17 @@ fn no_record_waits_for_a_checkpoint() {
     let log = Log::open_on(Arc::new(disk), site(dir.path()), clock()).unwrap();
     let _ = log.record_blocking(disclosure(3, 0, 3), ()).unwrap();
     begun.recv().unwrap();
-    write_some(&log);
-    assert!(log.is_writable());
-    go_on.send(()).unwrap();
+    let (writes, written) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            write_some(&log);
+            writes.send(()).unwrap();
+        });
+        // Shorter than until the next is due.
+        let written = written.recv_timeout(Duration::from_secs(4));
+        go_on.send(()).unwrap();
+        written.expect("records wait for the checkpoint");
+    });
     log.close();
     let report = check(dir.path()).unwrap();
     assert_eq!(leaves(dir.path()).iter().filter(|(_, leaf)| leaf.rows > 0).count(), 5);

@@ -16,13 +16,13 @@ use sluis::disclosure::{
     rowfile::RowFile,
     storage::{
         DirStorage,
-        testing::{Failing, FaultyStorage},
+        testing::{Call, Failing, FaultyStorage, Watched},
     },
     verify,
 };
 use zeroize::Zeroizing;
 
-use crate::world::{Call, Hands, Watched, copy_tree};
+use crate::world::{Hands, copy_tree};
 
 /// The day on which each test looks back on the months before it.
 const TODAY: Date = date(2027, 3, 1);
