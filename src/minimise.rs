@@ -8,6 +8,7 @@
 
 mod events;
 mod person;
+mod preamble;
 mod rule;
 
 use std::{borrow::Cow, collections::BTreeSet, fmt, ops::RangeInclusive};
@@ -25,7 +26,7 @@ use crate::{
     fault::FaultCode,
     keys::IdentitySource,
     policy::{Ruling, Rulings},
-    pseudonym::{ContentMac, KeyKind, LogKeys, Pseudonymiser, PupilKey, Reading, Seen, digits},
+    pseudonym::{ContentMac, LogKeys, Pseudonymiser, Reading, Seen},
     record::{Record, Records},
     token::{Sink, Token},
 };
@@ -42,8 +43,6 @@ const PUPIL_BYTES: usize = 704;
 const SPARE_BYTES: usize = 8 * 1024;
 /// What stands where nothing has changed since the moment that the request named.
 const NO_CHANGES: &str = "geenwijzigingen";
-/// The month in which a school year begins.
-const AUGUST: u16 = 8;
 
 /// The school a document has to be about.
 #[derive(Debug, Clone)]
@@ -479,131 +478,6 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
         Ok(())
     }
 
-    fn accept_school(&mut self, record: &Record) -> Result<(), Refusal> {
-        self.check_school(record)?;
-        self.check_age(record)?;
-        if self.school.is_some() || self.opened {
-            self.summary.events.count(Event::DuplicateElement, 1);
-            self.note_withheld(record);
-        } else {
-            self.school = Some(self.with_schooljaar(record.clone())?);
-        }
-        Ok(())
-    }
-
-    /// Whether the document is about the school. A value may be repeated, and which of them leaves is decided
-    /// elsewhere: so each has to be right.
-    fn check_school(&self, record: &Record) -> Result<(), Refusal> {
-        let values = |name: &str| record.values(self.catalogue.field_named(name));
-        let school = self.scope.school;
-        let right = if values("school.brincode").next().is_some() {
-            let vestiging = school.dependance.as_deref().is_none_or(|wanted| {
-                let said = values("school.dependancecode").next().is_some();
-                let all = values("school.dependancecode").all(|code| digits::normalise(code) == wanted);
-                if said { all } else { wanted == "00" }
-            });
-            vestiging
-                && values("school.brincode")
-                    .all(|brin| digits::normalise(brin).eq_ignore_ascii_case(&school.brin))
-        } else if values("school.schoolkey").next().is_some() {
-            values("school.schoolkey").all(|key| school.schoolkey.as_deref() == Some(key))
-        } else {
-            return Err(Refusal::SchoolMissing);
-        };
-        if right { Ok(()) } else { Err(Refusal::SchoolOther) }
-    }
-
-    /// Whether the document was made on one of the days it may be of. One that does not say when passes.
-    fn check_age(&self, record: &Record) -> Result<(), Refusal> {
-        let Some(fresh) = &self.scope.fresh else { return Ok(()) };
-        let made = record.values(self.catalogue.field_named("school.aanmaakdatum"));
-        let mut days = made.map(|made| made.get(..10).and_then(|day| day.parse::<Date>().ok()));
-        if days.all(|day| day.is_some_and(|day| fresh.contains(&day))) { Ok(()) } else { Err(Refusal::Stale) }
-    }
-
-    /// The school with the school year that the standard insists on: the document's own, or that of its dates.
-    fn with_schooljaar(&self, mut record: Record) -> Result<Record, Refusal> {
-        let field = self.catalogue.field(self.catalogue.field_named("school.schooljaar"));
-        if record.values(field.id).any(|value| field.form.strict(value).is_some()) {
-            return Ok(record);
-        }
-        let date = ["school.peildatum", "school.aanmaakdatum"].into_iter().find_map(|name| {
-            let field = self.catalogue.field(self.catalogue.field_named(name));
-            record.values(field.id).find_map(|value| field.form.strict(value)).map(Cow::into_owned)
-        });
-        let part = |range: std::ops::Range<usize>| -> Option<u16> { date.as_ref()?.get(range)?.parse().ok() };
-        let (Some(year), Some(month)) = (part(0..4), part(5..7)) else {
-            return Err(Refusal::SchooljaarMissing);
-        };
-        let first = if month >= AUGUST { year } else { year - 1 };
-        let place = self.catalogue.place_of(record.root, field.id).ok_or(Refusal::SchooljaarMissing)?;
-        record.push(place, None, field.id, &format!("{first:04}-{:04}", first + 1));
-        Ok(record)
-    }
-
-    fn accept_group(&mut self, record: &Record) -> Result<(), Refusal> {
-        if self.opened {
-            self.summary.events.count(Event::LatePart, 1);
-            self.note_withheld(record);
-            return Ok(());
-        }
-        let (label, key) = if record.kind == self.kinds.groep {
-            (KeyKind::Groep.label(), "groep.key")
-        } else if record.kind == self.kinds.samengestelde_groep {
-            (KeyKind::SamengesteldeGroep.label(), "samengestelde_groep.key")
-        } else {
-            debug_assert!(record.kind == self.kinds.vestiging);
-            (KeyKind::Vestiging.label(), "vestiging.key")
-        };
-        let key = record.find(self.catalogue.field_named(key));
-        let fresh = match key.filter(|key| PupilKey::parse(key).is_ok()) {
-            None => {
-                self.summary.events.count(Event::KeyMissing, 1);
-                false
-            }
-            Some(key) => {
-                if !self.is_plain_key(key, record) {
-                    self.seen.insert_identifier(self.reading.read(key));
-                }
-                let fresh = self.groups.insert(label, &digits::normalise(key));
-                if !fresh {
-                    self.summary.events.count(Event::DuplicateKey, 1);
-                }
-                fresh
-            }
-        };
-        self.waiting += record.weight();
-        if self.waiting > WAITING_BYTES {
-            return Err(Refusal::Order);
-        }
-        if fresh {
-            self.preamble.push(record, ());
-        } else {
-            self.note_withheld(record);
-        }
-        Ok(())
-    }
-
-    /// Whether a group's key is a name like any other, that may stand in its own name and those of other groups:
-    /// `4a`, `groep5b`, `Kikkers`. All else can be a pupil's number, or leads back into the pupil administration.
-    fn is_plain_key(&mut self, key: &str, record: &Record) -> bool {
-        let key = self.reading.read(key);
-        if key.text().len() < 5 || key.longest_number() == 0 {
-            return true;
-        }
-        let is_uuid = key.text().len() == 32 && key.text().bytes().all(|byte| byte.is_ascii_hexdigit());
-        if key.holds_long_number() || is_uuid {
-            return false;
-        }
-        if key.longest_number() < 3 && key.text().len() < 24 {
-            return true;
-        }
-        let name = self.catalogue.child_named(record.root, "naam");
-        let name = name.and_then(|node| self.catalogue.tree().node(node).text);
-        let name = name.and_then(|field| record.find(field));
-        name.is_some_and(|name| Reading::new().read(name).text() == key.text())
-    }
-
     /// A record to be filled, with the memory of one before.
     fn empty(&mut self) -> Record {
         self.spare.take().unwrap_or_else(|| Record::new(self.kinds.school, Tree::DOCUMENT))
@@ -739,8 +613,8 @@ impl<'a, O: Outlet> Minimiser<'a, O> {
     }
 }
 
-/// Whether a value of a person is known to stay before it is read, and nothing else asks what it was: then not even the
-/// gateway's memory holds it.
+/// Whether a value of a person stays whatever it is, and nothing else asks what it was: then no record holds it. Decoders have
+/// looked at it by then, so it is well-formed and within bounds.
 fn only_counted(field: &Field, rulings: &Rulings) -> bool {
     let is_asked_for = matches!(field.kind, Kind::Eckid | Kind::Key | Kind::Pgn) || field.choice.is_some();
     let of_person = catalogue().record(field.record).person.is_some();
@@ -790,5 +664,88 @@ impl<O: Outlet> Sink for Minimiser<'_, O> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{convert::Infallible, path::Path};
+
+    use super::*;
+    use crate::{
+        decode::{Limits, decode},
+        keys::RootKey,
+        policy::agreement,
+        pseudonym::PseudonymDomain,
+    };
+
+    struct Nowhere;
+
+    impl Outlet for Nowhere {
+        type Error = Infallible;
+
+        fn chunk(&mut self, _: Chunk) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    const AGREEMENT: &str = r#"
+        id = "a"
+        version = 1
+        school = "99DE"
+        recipient = "noordzee"
+        product = "P"
+        annex = "a.pdf"
+        purpose = "leermiddelen"
+        basis = "overeenkomst"
+        valid = { from = 2020-08-01, until = 2099-07-31 }
+        pseudonym = { domain = "recipient" }
+        [release]
+        "leerling.roepnaam" = "pass"
+    "#;
+
+    const DOCUMENT: &[u8] = br#"<leerlinggegevens_antwoord
+        xmlns="http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens"><leerlinggegevens>
+        <school><schooljaar>2026-2027</schooljaar><brincode>99DE</brincode></school>
+        <leerlingen><leerling key="L100001"><achternaam>Kanarie</achternaam><roepnaam>Jip</roepnaam>
+        <emailadres>kanarie@school.example</emailadres><bsn>999990019</bsn></leerling></leerlingen>
+        </leerlinggegevens></leerlinggegevens_antwoord>"#;
+
+    #[test]
+    fn what_stays_is_kept_only_where_it_says_who_somebody_is() {
+        let agreement = agreement::parse(AGREEMENT, Path::new("a.toml"), &["99DE"], &["noordzee"]).unwrap();
+        let rulings = Rulings::compile(&agreement);
+        for field in catalogue().fields().iter().filter(|field| only_counted(field, &rulings)) {
+            assert_eq!(rulings.ruling(field.id), Ruling::Withhold, "{}", field.name);
+            assert!(!matches!(field.kind, Kind::Eckid | Kind::Key | Kind::Pgn), "{}", field.name);
+        }
+        let root = RootKey::new([7; 32]);
+        let pseudonyms =
+            Pseudonymiser::new(&root, 1, "99DE", &PseudonymDomain::Recipient, "noordzee", "sluis.example");
+        let scope = Scope {
+            rulings: &rulings,
+            pseudonyms: &pseudonyms.unwrap(),
+            pass_eckid: false,
+            log_keys: &LogKeys::new(&root, 1, "99DE"),
+            recipient: "noordzee",
+            school: &School { brin: "99DE".into(), dependance: None, schoolkey: None },
+            identity: IdentitySource::LasKey,
+            expected: None,
+            records: 10,
+            rights: &Nobody,
+            fresh: None,
+        };
+        let mut minimiser = Minimiser::new(scope, Nowhere);
+        decode(DOCUMENT, None, &Limits::default(), &mut minimiser).map_err(|_| ()).unwrap();
+        let mut record = minimiser.empty();
+        assert_eq!(minimiser.pupils.len(), 1);
+        minimiser.pupils.read(0, &mut record);
+        let kept: Vec<&str> = record.items().iter().map(|item| record.value(item)).collect();
+        assert_eq!(kept, ["L100001", "Jip", "999990019"]);
+        minimiser.finish().map_err(|_| ()).unwrap();
+        for name in ["leerling.achternaam", "leerling.emailadres", "leerling.bsn"] {
+            assert_eq!(minimiser.summary.fields_withheld[catalogue().field_named(name).index()], 1, "{name}");
+        }
     }
 }
