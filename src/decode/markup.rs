@@ -94,20 +94,24 @@ fn continues_name(character: char) -> bool {
         || matches!(character, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
 }
 
-/// Whether this may stand in a comment: XML 1.0, production 15.
-pub(super) fn is_comment(text: &str) -> Result<(), Kind> {
+/// Lets through what may stand in a comment: XML 1.0, production 15.
+pub(super) fn check_comment(text: &str) -> Result<(), Kind> {
     if text.contains("--") || text.ends_with('-') {
         return Err(Kind::NotWellFormed);
     }
-    if text.chars().all(is_character) { Ok(()) } else { Err(Kind::Character) }
+    check_characters(text)
 }
 
-/// Whether this may stand in a processing instruction: XML 1.0, productions 16 and 17.
-pub(super) fn is_instruction(target: &str, content: &str) -> Result<(), Kind> {
+/// Lets through what may stand in a processing instruction that is no XML declaration: XML 1.0, productions 16 and 17.
+pub(super) fn check_instruction(target: &str, content: &str) -> Result<(), Kind> {
     if target.eq_ignore_ascii_case("xml") || !is_name(target) {
         return Err(Kind::NotWellFormed);
     }
-    if content.chars().all(is_character) { Ok(()) } else { Err(Kind::Character) }
+    check_characters(content)
+}
+
+fn check_characters(text: &str) -> Result<(), Kind> {
+    if text.chars().all(is_character) { Ok(()) } else { Err(Kind::Character) }
 }
 
 /// How text is put down: as content (section 2.11) or as the value of an attribute (section 3.3.3).

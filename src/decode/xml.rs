@@ -317,7 +317,7 @@ impl<'s, S: Sink> Walk<'s, S> {
         const DOCTYPE: &str = "<!DOCTYPE";
         if let Some(comment) = rest.strip_prefix(COMMENT) {
             let Some(length) = comment.find("-->") else { return Ok(None) };
-            markup::is_comment(&comment[..length])?;
+            markup::check_comment(&comment[..length])?;
             return Ok(Some(COMMENT.len() + length + 3));
         }
         if let Some(data) = rest.strip_prefix(CDATA) {
@@ -348,7 +348,7 @@ impl<'s, S: Sink> Walk<'s, S> {
         let target =
             content.split(|c: char| c.is_ascii() && markup::is_space(c as u8)).next().unwrap_or_default();
         if target != "xml" {
-            markup::is_instruction(target, content)?;
+            markup::check_instruction(target, content)?;
             return Ok(Some((end, None)));
         }
         // At the very beginning, or nowhere.
