@@ -302,6 +302,12 @@ fn attribute(bytes: &[u8], from: usize, bounds: Bounds) -> Found<Attribute> {
     Ok(None)
 }
 
+/// XML 1.0, production 81.
+fn is_encoding_name(label: &str) -> bool {
+    label.starts_with(|first: char| first.is_ascii_alphabetic())
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
 /// What an XML declaration says of the encoding; `declaration` is what stands between `<?xml` and `?>`.
 ///
 /// XML 1.0, production 23: version, encoding, standalone, in that order, the first obligatory.
@@ -326,6 +332,9 @@ pub(super) fn declared_encoding(declaration: &str) -> Result<Option<&str>, Kind>
         return Err(Kind::NotWellFormed);
     }
     let encoding = part("encoding")?;
+    if !encoding.is_none_or(is_encoding_name) {
+        return Err(Kind::NotWellFormed);
+    }
     if !matches!(part("standalone")?, None | Some("yes" | "no")) {
         return Err(Kind::NotWellFormed);
     }

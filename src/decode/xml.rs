@@ -19,6 +19,7 @@ use crate::{
 };
 
 const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
+const XMLNS_NAMESPACE: &str = "http://www.w3.org/2000/xmlns/";
 const XSI_NAMESPACE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
 /// Why a document was refused. None of them holds anything of the document.
@@ -202,6 +203,7 @@ struct Open {
 struct Binding {
     depth: usize,
     prefix: Box<str>,
+    uri: Box<str>,
     namespace: Bound,
 }
 
@@ -249,7 +251,12 @@ impl<'s, S: Sink> Walk<'s, S> {
             ignored: 0,
             names: String::new(),
             named: Vec::new(),
-            bindings: vec![Binding { depth: 0, prefix: "xml".into(), namespace: Bound::Xml }],
+            bindings: vec![Binding {
+                depth: 0,
+                prefix: "xml".into(),
+                uri: XML_NAMESPACE.into(),
+                namespace: Bound::Xml,
+            }],
             unprefixed: Bound::Catalogue(Namespace::NONE),
             attributes: Vec::new(),
             text: String::new(),
@@ -403,7 +410,7 @@ impl<'s, S: Sink> Walk<'s, S> {
             self.text.push_str(text);
             return Ok(());
         }
-        if text.bytes().all(|byte| byte.is_ascii_whitespace()) {
+        if text.bytes().all(markup::is_space) {
             return Ok(());
         }
         if node.role == Role::Document {
@@ -667,26 +674,50 @@ impl<'s, S: Sink> Walk<'s, S> {
                 }
             };
             let uri = value_of(text, attribute, &mut resolved)?;
-            if matches!(declared, "xml" | "xmlns") || (uri.is_empty() && !declared.is_empty()) {
-                return Err(Kind::NotWellFormed.into());
-            }
-            let namespace = match uri {
-                XML_NAMESPACE => Bound::Xml,
-                XSI_NAMESPACE => Bound::Xsi,
-                uri => Bound::Catalogue(self.tree.namespace(uri)),
+            // Namespaces in XML 1.0, section 3.
+            let namespace = match (declared, uri) {
+                ("xml", XML_NAMESPACE) => continue,
+                ("xml" | "xmlns", _) | (_, XML_NAMESPACE | XMLNS_NAMESPACE) => {
+                    return Err(Kind::NotWellFormed.into());
+                }
+                (prefix, "") if !prefix.is_empty() => return Err(Kind::NotWellFormed.into()),
+                (_, XSI_NAMESPACE) => Bound::Xsi,
+                (_, uri) => Bound::Catalogue(self.tree.namespace(uri)),
             };
-            self.bindings.push(Binding { depth, prefix: declared.into(), namespace });
+            self.bindings.push(Binding { depth, prefix: declared.into(), uri: uri.into(), namespace });
             if declared.is_empty() {
                 self.unprefixed = namespace;
             }
         }
         self.value = resolved;
+        self.differ(text, attributes)
+    }
+
+    /// No two attributes have the same name in the same namespace, by whatever prefixes: Namespaces in XML 1.0, section
+    /// 6.3. Those written the same have been seen already.
+    fn differ(&self, text: &str, attributes: &[Attribute]) -> Result<(), Halt<S::Error>> {
+        let names = || {
+            let names = attributes.iter().map(|attribute| split(&text[attribute.name.clone()]));
+            names.filter_map(|(prefix, local)| Some((prefix.filter(|&prefix| prefix != "xmlns")?, local)))
+        };
+        for (at, (prefix, local)) in names().enumerate() {
+            for (other, _) in names().take(at).filter(|&(_, other)| other == local) {
+                if self.binding(prefix).map(|binding| &binding.uri)
+                    == self.binding(other).map(|other| &other.uri)
+                {
+                    return Err(Kind::NotWellFormed.into());
+                }
+            }
+        }
         Ok(())
     }
 
+    fn binding(&self, prefix: &str) -> Option<&Binding> {
+        self.bindings.iter().rev().find(|binding| *binding.prefix == *prefix)
+    }
+
     fn bound(&self, prefix: &str) -> Option<Bound> {
-        let binding = self.bindings.iter().rev().find(|binding| *binding.prefix == *prefix);
-        binding.map(|binding| binding.namespace)
+        self.binding(prefix).map(|binding| binding.namespace)
     }
 
     fn resolve(&self, prefix: &str) -> Result<Bound, Halt<S::Error>> {

@@ -359,6 +359,12 @@ fn bad_documents_are_refused_by_name() {
         (one_pupil("<vreemd onbekend:a=\"1\"/>"), Kind::NotWellFormed),
         (one_pupil("<vreemd><b onbekend:a=\"1\"/></vreemd>"), Kind::NotWellFormed),
         (one_pupil("<?XML version=\"1.0\"?>"), Kind::NotWellFormed),
+        ("<?xml version=\"1.0\" encoding=\"\u{C}UTF-8\"?>".to_owned() + &one_pupil(""), Kind::NotWellFormed),
+        ("<?xml version=\"1.0\" encoding=\" UTF-8\"?>".to_owned() + &one_pupil(""), Kind::NotWellFormed),
+        (one_pupil("<a xmlns:b=\"urn:b\" xmlns:c=\"urn:b\" b:x=\"\" c:x=\"\"/>"), Kind::NotWellFormed),
+        (one_pupil("<a xmlns:b=\"http://www.w3.org/XML/1998/namespace\"/>"), Kind::NotWellFormed),
+        (one_pupil("<a xmlns=\"http://www.w3.org/2000/xmlns/\"/>"), Kind::NotWellFormed),
+        (one_pupil("<a xmlns:xml=\"urn:b\"/>"), Kind::NotWellFormed),
         (one_pupil(&deep), Kind::Depth),
         (one_pupil(&format!("<a{many}/>")), Kind::Attributes),
         (one_pupil(&format!("<voornamen>{long}</voornamen>")), Kind::Text),
@@ -391,6 +397,18 @@ fn bad_documents_are_refused_by_name() {
             }
             other => panic!("{expected:?} expected, got {:?}", other.map(|(out, _)| out)),
         }
+    }
+}
+
+#[test]
+fn names_that_differ_by_their_namespace_are_two() {
+    let plain = Bench::new(SMALL).minimise(one_pupil("").as_bytes(), None).expect("a whole document").0;
+    for inside in [
+        "<a xmlns:b=\"urn:b\" xmlns:c=\"urn:c\" b:x=\"\" c:x=\"\" x=\"\"/>",
+        "<a xmlns:xml=\"http://www.w3.org/XML/1998/namespace\" xml:lang=\"nl\"/>",
+    ] {
+        let (out, _) = Bench::new(SMALL).minimise(one_pupil(inside).as_bytes(), None).expect(inside);
+        assert_eq!(out, plain, "{inside}");
     }
 }
 
