@@ -4,9 +4,12 @@
 //! here: what is not in the catalogue's tree has no token.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod error;
 mod input;
 mod markup;
+mod namespaces;
 mod xml;
 
+pub use error::{DecodeError, Error, Kind};
 pub use input::{Charset, Limits};
-pub use xml::{DecodeError, Error, Kind, decode};
+pub use xml::decode;

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::xml::Kind;
+use super::error::Kind;
 
 /// What a byte of text means to whoever looks for its end.
 #[derive(Clone, Copy, PartialEq, Eq)]

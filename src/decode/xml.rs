@@ -6,107 +6,19 @@
 //! A stretch of the document is held at a time, and tokens lend their values from it. A value is put together elsewhere
 //! only where it does not stand in the document as it is: where it is in pieces, or holds references.
 
-use std::{fmt, io::Read, ops::Range};
+use std::{io::Read, ops::Range};
 
 use super::{
-    input::{Charset, Input, Limits, Stop},
+    error::{DecodeError, Error, Kind},
+    input::{Charset, Input, Limits},
     markup::{self, As, Attribute, Bounds, CLASSES, Class, is_name, split},
+    namespaces::{Bound, Namespaces},
 };
 use crate::{
-    catalogue::{Catalogue, Kind as FieldKind, Namespace, NodeId, Role, Tree, catalogue},
+    catalogue::{Catalogue, Kind as FieldKind, NodeId, Role, Tree, catalogue},
     record::Item,
     token::{Sink, Token},
 };
-
-const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
-const XMLNS_NAMESPACE: &str = "http://www.w3.org/2000/xmlns/";
-const XSI_NAMESPACE: &str = "http://www.w3.org/2001/XMLSchema-instance";
-
-/// Why a document was refused. None of them holds anything of the document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Kind {
-    /// More attributes on an element than the limit.
-    Attributes,
-    /// A character XML does not allow, as itself or by reference.
-    Character,
-    /// More elements inside one another than the limit.
-    Depth,
-    /// A document type declaration.
-    Doctype,
-    /// Bytes that contradict the declared encoding, or are none of it.
-    Encoding,
-    /// An encoding other than UTF-8, UTF-16 and ISO-8859-1.
-    EncodingUnsupported,
-    /// An entity beyond `amp`, `lt`, `gt`, `apos` and `quot`.
-    Entity,
-    /// The source failed: connection lost, time out, unreadable file.
-    Io(std::io::ErrorKind),
-    /// A name longer than the limit.
-    Name,
-    /// Not the root element of a message Sluis knows.
-    NotAMessage,
-    /// Not well-formed.
-    NotWellFormed,
-    /// A record larger than the limit.
-    Record,
-    /// A second element or text after the document element, or a second message in a SOAP body.
-    SecondRoot,
-    /// Larger than the limit.
-    Size,
-    /// A value, comment or tag longer than the limit.
-    Text,
-    /// Ends before it is complete.
-    Truncated,
-}
-
-/// Why a document was refused, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecodeError {
-    /// Why.
-    pub kind: Kind,
-    /// The line reached, counted from 1.
-    pub line: u64,
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            Kind::Attributes => "an element has more attributes than limits.attributes allows",
-            Kind::Character => "a character that XML 1.0 does not allow",
-            Kind::Depth => "elements are nested deeper than limits.depth allows",
-            Kind::Doctype => "a DOCTYPE; remove it, the standards use none",
-            Kind::Encoding => {
-                "bytes contradict the declared character encoding; declare the encoding that is used"
-            }
-            Kind::EncodingUnsupported => "an unsupported character encoding; use UTF-8, UTF-16 or ISO-8859-1",
-            Kind::Entity => "an entity other than the five of XML; write the character itself",
-            Kind::Io(_) => "the source broke off or could not be read",
-            Kind::Name => "a name is longer than limits.name_bytes allows",
-            Kind::NotAMessage => {
-                "not a UWLR message or EDEXML file: the document element or SOAP body is unknown"
-            }
-            Kind::NotWellFormed => "not well-formed XML",
-            Kind::Record => "a record takes more than limits.record_bytes allows",
-            Kind::SecondRoot => "content after the document element, or a second message in the SOAP body",
-            Kind::Size => "larger than limits.total_bytes allows",
-            Kind::Text => "a value, comment or tag is longer than limits.text_bytes allows",
-            Kind::Truncated => "the document ends before it is complete",
-        };
-        write!(f, "line {}: {what}", self.line)
-    }
-}
-
-impl std::error::Error for DecodeError {}
-
-/// Either half of a decoding can end it.
-#[derive(Debug)]
-pub enum Error<E> {
-    /// The document.
-    Decode(DecodeError),
-    /// The sink.
-    Sink(E),
-}
 
 /// Reads one document to its end and pushes its tokens.
 ///
@@ -158,18 +70,6 @@ pub fn decode<R: Read, S: Sink>(
     }
 }
 
-impl From<Stop> for Kind {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::Contradiction | Stop::Undecodable => Self::Encoding,
-            Stop::Io(kind) => Self::Io(kind),
-            Stop::Stretch => Self::Text,
-            Stop::Total => Self::Size,
-            Stop::Unsupported => Self::EncodingUnsupported,
-        }
-    }
-}
-
 enum Halt<E> {
     Decode(Kind),
     Sink(E),
@@ -200,20 +100,6 @@ struct Open {
     named: bool,
 }
 
-struct Binding {
-    depth: usize,
-    prefix: Box<str>,
-    uri: Box<str>,
-    namespace: Bound,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Bound {
-    Catalogue(Namespace),
-    Xml,
-    Xsi,
-}
-
 struct Walk<'s, S> {
     catalogue: &'static Catalogue,
     tree: &'static Tree,
@@ -225,9 +111,7 @@ struct Walk<'s, S> {
     /// Names of open elements that are not those of their places, one after the other, and where each begins.
     names: String,
     named: Vec<usize>,
-    bindings: Vec<Binding>,
-    /// What an element without prefix stands in.
-    unprefixed: Bound,
+    namespaces: Namespaces,
     attributes: Vec<Attribute>,
     text: String,
     value: String,
@@ -251,13 +135,7 @@ impl<'s, S: Sink> Walk<'s, S> {
             ignored: 0,
             names: String::new(),
             named: Vec::new(),
-            bindings: vec![Binding {
-                depth: 0,
-                prefix: "xml".into(),
-                uri: XML_NAMESPACE.into(),
-                namespace: Bound::Xml,
-            }],
-            unprefixed: Bound::Catalogue(Namespace::NONE),
+            namespaces: Namespaces::new(),
             attributes: Vec::new(),
             text: String::new(),
             value: String::new(),
@@ -474,8 +352,8 @@ impl<'s, S: Sink> Walk<'s, S> {
         let name = &text[tag.name.clone()];
         let (prefix, local) = split(name);
         let namespace = match prefix {
-            None => self.unprefixed,
-            Some(prefix) => self.resolve(prefix)?,
+            None => self.namespaces.unprefixed(),
+            Some(prefix) => self.namespaces.resolve(prefix)?,
         };
         let mut found = None;
         if self.ignored == 0 {
@@ -498,7 +376,7 @@ impl<'s, S: Sink> Walk<'s, S> {
                 if let (Some(prefix), _) = split(&text[attribute.name.clone()])
                     && prefix != "xmlns"
                 {
-                    self.resolve(prefix)?;
+                    self.namespaces.resolve(prefix)?;
                 }
             }
             self.ignored += 1;
@@ -624,7 +502,7 @@ impl<'s, S: Sink> Walk<'s, S> {
                 None if local == "xmlns" => continue,
                 None => {}
                 Some("xmlns") => continue,
-                Some(prefix) => match self.resolve(prefix)? {
+                Some(prefix) => match self.namespaces.resolve(prefix)? {
                     Bound::Xml | Bound::Xsi => continue,
                     Bound::Catalogue(_) => {
                         self.push(Token::Unknown(id))?;
@@ -657,73 +535,26 @@ impl<'s, S: Sink> Walk<'s, S> {
     /// are dropped included.
     fn bind(&mut self, text: &str, attributes: &[Attribute]) -> Result<(), Halt<S::Error>> {
         let depth = self.depth() + 1;
-        let mut resolved = std::mem::take(&mut self.value);
         for attribute in attributes {
             let name = &text[attribute.name.clone()];
             if !is_name(name) {
                 return Err(Kind::NotWellFormed.into());
             }
-            let declared = match split(name) {
+            let prefix = match split(name) {
                 (None, "xmlns") => "",
-                (Some("xmlns"), declared) => declared,
+                (Some("xmlns"), prefix) => prefix,
                 _ => {
                     if !attribute.plain {
-                        value_of(text, attribute, &mut resolved)?;
+                        value_of(text, attribute, &mut self.value)?;
                     }
                     continue;
                 }
             };
-            let uri = value_of(text, attribute, &mut resolved)?;
-            // Namespaces in XML 1.0, section 3.
-            let namespace = match (declared, uri) {
-                ("xml", XML_NAMESPACE) => continue,
-                ("xml" | "xmlns", _) | (_, XML_NAMESPACE | XMLNS_NAMESPACE) => {
-                    return Err(Kind::NotWellFormed.into());
-                }
-                (prefix, "") if !prefix.is_empty() => return Err(Kind::NotWellFormed.into()),
-                (_, XSI_NAMESPACE) => Bound::Xsi,
-                (_, uri) => Bound::Catalogue(self.tree.namespace(uri)),
-            };
-            self.bindings.push(Binding { depth, prefix: declared.into(), uri: uri.into(), namespace });
-            if declared.is_empty() {
-                self.unprefixed = namespace;
-            }
+            let uri = value_of(text, attribute, &mut self.value)?;
+            self.namespaces.declare(depth, prefix, uri, self.tree)?;
         }
-        self.value = resolved;
-        self.differ(text, attributes)
-    }
-
-    /// No two attributes have the same name in the same namespace, by whatever prefixes: Namespaces in XML 1.0, section
-    /// 6.3. Those written the same have been seen already.
-    fn differ(&self, text: &str, attributes: &[Attribute]) -> Result<(), Halt<S::Error>> {
-        let names = || {
-            let names = attributes.iter().map(|attribute| split(&text[attribute.name.clone()]));
-            names.filter_map(|(prefix, local)| Some((prefix.filter(|&prefix| prefix != "xmlns")?, local)))
-        };
-        for (at, (prefix, local)) in names().enumerate() {
-            for (other, _) in names().take(at).filter(|&(_, other)| other == local) {
-                if self.binding(prefix).map(|binding| &binding.uri)
-                    == self.binding(other).map(|other| &other.uri)
-                {
-                    return Err(Kind::NotWellFormed.into());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn binding(&self, prefix: &str) -> Option<&Binding> {
-        self.bindings.iter().rev().find(|binding| *binding.prefix == *prefix)
-    }
-
-    fn bound(&self, prefix: &str) -> Option<Bound> {
-        self.binding(prefix).map(|binding| binding.namespace)
-    }
-
-    fn resolve(&self, prefix: &str) -> Result<Bound, Halt<S::Error>> {
-        // One that is empty would find what stands for no prefix at all.
-        let bound = Some(prefix).filter(|prefix| !prefix.is_empty()).and_then(|prefix| self.bound(prefix));
-        bound.ok_or(Halt::Decode(Kind::NotWellFormed))
+        let names = attributes.iter().map(|attribute| split(&text[attribute.name.clone()]));
+        Ok(self.namespaces.differ(names)?)
     }
 
     /// `</name>` from `at`.
@@ -760,10 +591,7 @@ impl<'s, S: Sink> Walk<'s, S> {
     /// The element opened last ends.
     fn close(&mut self) -> Result<(), Halt<S::Error>> {
         let depth = self.depth();
-        if self.bindings.last().is_some_and(|binding| binding.depth == depth && depth > 0) {
-            self.bindings.retain(|binding| binding.depth < depth);
-            self.unprefixed = self.bound("").unwrap_or(Bound::Catalogue(Namespace::NONE));
-        }
+        self.namespaces.leave(depth);
         if self.ignored > 0 {
             self.ignored -= 1;
             return Ok(());
