@@ -7,8 +7,13 @@ use sluis::{
     decode::Charset,
 };
 
-/// The document as text, where its bytes are what it says they are.
+/// The document as text, where its bytes are what it says they are, with the line ends of XML 1.0, section 2.11: roxmltree
+/// itself leaves a carriage return before a reference as it is.
 pub fn text(bytes: &[u8], hint: Option<Charset>) -> Option<String> {
+    Some(decoded(bytes, hint)?.replace("\r\n", "\n").replace('\r', "\n"))
+}
+
+fn decoded(bytes: &[u8], hint: Option<Charset>) -> Option<String> {
     let (encoding, from) = match bytes {
         [0xEF, 0xBB, 0xBF, ..] => (None, 3),
         [0xFF, 0xFE, ..] => (Some(UTF_16LE), 2),
