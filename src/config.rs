@@ -4,8 +4,10 @@
 //! ranges checked, every file it names present. All problems are reported at once.
 
 mod file;
+mod limits;
 
 pub(crate) use file::is_loopback;
+pub use limits::Limits;
 
 use std::{
     net::SocketAddr,
@@ -20,7 +22,6 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::Clock,
-    decode,
     disclosure::{self, Retention},
     expiry::Ending,
     keys::{IdentitySource, KeyRing, NO_SCHOOL, Purpose},
@@ -276,88 +277,6 @@ impl Authorisation {
 impl std::fmt::Debug for Authorisation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Authorisation(..)")
-    }
-}
-
-/// Bounds on everything that comes from outside, with what holds when nothing is said.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Elements inside one another: 32.
-    pub depth: usize,
-    /// Bytes of a name: 256.
-    pub name_bytes: usize,
-    /// Attributes of an element: 64.
-    pub attributes: usize,
-    /// Bytes of a value: 65,536.
-    pub text_bytes: usize,
-    /// Bytes of an answer or file: 16 GiB.
-    pub total_bytes: u64,
-    /// Bytes of a request, results included: 16 MiB.
-    pub request_bytes: usize,
-    /// Bytes of a request for data: 256 KiB.
-    pub data_request_bytes: usize,
-    /// Records in a document: 2,000,000.
-    pub records: u64,
-    /// Bytes of a record: 1 MiB.
-    pub record_bytes: usize,
-    /// Bytes of a delivery that wait in memory until it is judged beside the one before: 512 KiB.
-    pub held_bytes: usize,
-    /// Exchanges at once: 256.
-    pub exchanges: usize,
-    /// Requests that wait for one of these to end: 128.
-    pub queue: usize,
-    /// Of these, with one client certificate: 32, and never more than half of them.
-    pub queue_per_certificate: usize,
-    /// The longest they wait: 5 s.
-    pub queued: Duration,
-    /// Connections at once: 1,024.
-    pub connections: usize,
-    /// Of these, with one client certificate: 64.
-    pub connections_per_certificate: usize,
-    /// Requests a second with one client certificate, on however many connections: 500.
-    pub requests_per_second: u64,
-    /// Of these, at once after a pause: 5,000.
-    pub requests_burst: u64,
-    /// For a whole exchange: 30 min.
-    pub exchange: Duration,
-    /// To connect to a pupil administration: 5 s.
-    pub las_connect: Duration,
-    /// Until its answer begins: 60 s.
-    pub las_response: Duration,
-    /// Between two parts of its answer: 30 s.
-    pub las_idle: Duration,
-    /// Bytes a second of its answer at least, over each `las_idle`: 512.
-    pub las_bytes_per_second: u64,
-    /// For TLS and the head of a request: 10 s.
-    pub header_read: Duration,
-    /// For the body of a request: 30 s.
-    pub request_read: Duration,
-    /// Between two parts of it: 5 s.
-    pub request_idle: Duration,
-    /// Bytes a second of it at least, over each `request_idle`: 1,024.
-    pub request_bytes_per_second: u64,
-    /// Without a receiver taking anything: 30 s.
-    pub send_idle: Duration,
-    /// Bytes a second a receiver takes at least while it is waited for, over each `send_idle`: 1,024.
-    pub send_bytes_per_second: u64,
-    /// For exchanges under way when Sluis stops: 30 s.
-    pub drain: Duration,
-    /// Before that, with connections still accepted while `/ready` says no: 0.
-    pub drain_delay: Duration,
-}
-
-impl Limits {
-    /// What the decoder is to hold an answer or file to.
-    pub fn decode(&self) -> decode::Limits {
-        decode::Limits {
-            depth: self.depth,
-            name_bytes: self.name_bytes,
-            attributes: self.attributes,
-            text_bytes: self.text_bytes,
-            total_bytes: self.total_bytes,
-            records: self.records,
-            record_bytes: self.record_bytes,
-        }
     }
 }
 
