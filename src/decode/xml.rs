@@ -553,8 +553,11 @@ impl<'s, S: Sink> Walk<'s, S> {
             let uri = value_of(text, attribute, &mut self.value)?;
             self.namespaces.declare(depth, prefix, uri, self.tree)?;
         }
-        let names = attributes.iter().map(|attribute| split(&text[attribute.name.clone()]));
-        Ok(self.namespaces.differ(names)?)
+        if attributes.len() > 1 {
+            let names = attributes.iter().map(|attribute| split(&text[attribute.name.clone()]));
+            self.namespaces.differ(names)?;
+        }
+        Ok(())
     }
 
     /// `</name>` from `at`.
