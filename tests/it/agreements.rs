@@ -10,8 +10,8 @@ use sluis::{
 
 use crate::{
     documents::feed,
-    gateway::{ASK, FakeLas, PUPILS, Served, post, request},
     home::{Home, Ran},
+    served::{ASK, FakeLas, PUPILS, Served, post, request},
 };
 
 const FILE: &str = "agreements/99DE-noordzee-rekenroute.toml";

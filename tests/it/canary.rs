@@ -5,9 +5,9 @@ use std::{ffi::OsStr, fs, path::Path};
 
 use crate::{
     documents::{ENVELOPE, SCHOOL},
-    gateway::{ASK, FakeLas, Served, post, request},
     home::Home,
     planted::find,
+    served::{ASK, FakeLas, Served, post, request},
 };
 
 /// A pupil whose every value is one of ours, in every spelling that came to mind, and in all places where nothing

@@ -7,8 +7,8 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     documents::feed,
-    gateway::{ASK, FakeLas, Served, attribute, post_as, request},
     home::Home,
+    served::{ASK, FakeLas, Served, attribute, post_as, request},
 };
 
 const PUPIL: &str = "<leerlingen><leerling key=\"100001\"><roepnaam>Jip</roepnaam></leerling></leerlingen>";

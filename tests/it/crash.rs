@@ -15,8 +15,8 @@ use std::{
 use sluis::disclosure::{LeafKind, Position, Reader};
 
 use crate::{
-    gateway::{ASK, FakeLas, Served, many_pupils, request, try_connect},
     home::Home,
+    served::{ASK, FakeLas, Served, many_pupils, request, try_connect},
 };
 
 const CLIENTS: usize = 6;

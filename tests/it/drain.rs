@@ -20,11 +20,11 @@ use sluis::{clock::SystemClock, disclosure::OutcomeStatus, tls};
 
 use crate::{
     documents::feed,
-    gateway::{
+    home::{Home, Ran},
+    served::{
         ASK, FakeLas, PUPILS, Served, Tls, begin, connect, held_back, many_pupils, read_all, request, send,
         write_xml,
     },
-    home::{Home, Ran},
 };
 
 const PATIENT: &str = "las_response_ms = 60000\nlas_idle_ms = 60000\nlas_connect_ms = 60000\n";

@@ -4,8 +4,8 @@ use sluis::disclosure::LeafKind;
 
 use crate::{
     documents::feed,
-    gateway::{ASK, FakeLas, Served, post, request},
     home::Home,
+    served::{ASK, FakeLas, Served, post, request},
 };
 
 fn pupil(inside: &str) -> String {
@@ -55,7 +55,7 @@ fn the_gateway_says_and_counts_it() {
         let mut turn = 0;
         Box::new(move |_, stream| {
             turn += 1;
-            crate::gateway::write_xml(stream, &pupil(if turn == 1 { "" } else { BSN }));
+            crate::served::write_xml(stream, &pupil(if turn == 1 { "" } else { BSN }));
         })
     });
     let served = Served::start(&home, &las);

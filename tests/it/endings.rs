@@ -17,11 +17,11 @@ use sluis::{
 
 use crate::{
     documents::feed,
-    gateway::{
+    home::Home,
+    served::{
         ASK, FakeLas, PUPILS, Served, attribute, begin, connect, held_back, many_pupils, post, read_all,
         request, send, write_xml,
     },
-    home::Home,
 };
 
 const PATIENT: &str = "las_response_ms = 20000\nlas_idle_ms = 20000\n";

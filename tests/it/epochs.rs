@@ -4,8 +4,8 @@ use sluis::disclosure::LeafKind;
 
 use crate::{
     documents::feed,
-    gateway::{FakeLas, Served},
     home::Home,
+    served::{FakeLas, Served},
 };
 
 const ON_RECORD: &str = "keys in force are on record";

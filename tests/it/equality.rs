@@ -35,10 +35,10 @@ use sluis::{
 
 use crate::{
     documents::{Bench, Failure},
-    gateway::{
+    home::Home,
+    served::{
         ASK, FakeLas, Served, begin, connect, held_back, read_all, request, send, try_connect, write_xml,
     },
-    home::Home,
 };
 
 /// The catalogue as it is written.

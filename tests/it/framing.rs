@@ -19,8 +19,8 @@ use sluis::{
 
 use crate::{
     documents::feed,
-    gateway::{ASK, FakeLas, PUPILS, Served, post, read_all, read_request, request, send, try_connect},
     home::Home,
+    served::{ASK, FakeLas, PUPILS, Served, post, read_all, read_request, request, send, try_connect},
 };
 
 /// One of the corpus.

@@ -9,8 +9,8 @@ use sluis::{
 
 use crate::{
     documents::{ENVELOPE, SCHOOL},
-    gateway::{ASK, FakeLas, Served, post, request},
     home::{Home, Ran},
+    served::{ASK, FakeLas, Served, post, request},
 };
 
 /// Pupils by number, whose first name says which export they are of.
@@ -140,7 +140,7 @@ fn a_large_one_is_judged_as_it_goes() {
                 2 => export(0..2000, "Jip"),
                 _ => export(0..3000, "Janneke"),
             };
-            crate::gateway::write_xml(stream, &document);
+            crate::served::write_xml(stream, &document);
         })
     });
     let limits = "held_bytes = 65536\nlas_response_ms = 5000\nlas_idle_ms = 5000\nlas_connect_ms = 400\nheader_read_ms = 500\n";
@@ -148,9 +148,9 @@ fn a_large_one_is_judged_as_it_goes() {
     let ask = request(&home, "leerlinggegevens_verzoek", ASK);
     assert_eq!(post(&home, &served, &ask).status, 200);
     served.wait_for("outcome");
-    let mut stream = crate::gateway::connect(&home, &served, Some("noordzee"));
-    crate::gateway::send(&mut stream, &ask, "text/xml");
-    let text = crate::gateway::read_all(&mut stream);
+    let mut stream = crate::served::connect(&home, &served, Some("noordzee"));
+    crate::served::send(&mut stream, &ask, "text/xml");
+    let text = crate::served::read_all(&mut stream);
     assert!(text.contains("<leerling ") && !text.ends_with("0\r\n\r\n"), "it is broken off");
     // Where all are different, that shows before anything has left.
     let got = post(&home, &served, &ask);
@@ -221,7 +221,7 @@ fn only_whole_feeds_are_compared() {
             };
             let expected = if turn == 2 { "structuur_verzoek" } else { "leerlinggegevens_verzoek" };
             assert!(request.contains(expected), "{request}");
-            crate::gateway::write_xml(stream, &document);
+            crate::served::write_xml(stream, &document);
         })
     });
     let served = Served::start(&home, &las);
@@ -242,7 +242,7 @@ fn a_vestiging_is_compared_with_itself() {
         let document = export(if one { 500..600 } else { 0..100 }, "Jip");
         let code = if one { "01" } else { "00" };
         let place = format!("</brincode><dependancecode>{code}</dependancecode>");
-        crate::gateway::write_xml(stream, &document.replace("</brincode>", &place));
+        crate::served::write_xml(stream, &document.replace("</brincode>", &place));
     }));
     let served = Served::start(&home, &las);
     for code in ["00", "01", "00", "01"] {

@@ -15,13 +15,13 @@ use sluis::{config::Limits, review::account::Role};
 use crate::{
     certs,
     documents::feed,
-    gateway::{
-        ASK, FakeLas, PUPILS, Served, Tls, attribute, begin, connect, held_back, many_pupils, post, read_all,
-        request, send, try_connect, write_xml,
-    },
     home::Home,
     results::inside,
     review::App,
+    served::{
+        ASK, FakeLas, PUPILS, Served, Tls, attribute, begin, connect, held_back, many_pupils, post, read_all,
+        request, send, try_connect, write_xml,
+    },
 };
 
 /// Nothing but the limit that a test is about ends anything.

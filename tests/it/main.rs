@@ -37,6 +37,7 @@ mod rights; // who objects stays out, from the next person on
 mod rows; // files of rows: sealed, found, proven, erased, rolled up
 mod samples; // real messages against the official schemas, where those are present
 mod schemas; // every published schema is loaded
+mod served; // the gateway under test, a pupil administration that does as it is told, a client
 mod standing; // a disk that fails at every step of a change
 mod threats; // what docs/threats.md names is there
 mod tlog; // checkpoints and tiles, read by code that is not ours

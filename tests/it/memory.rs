@@ -20,12 +20,12 @@ use std::{
 
 use crate::{
     documents::feed,
-    gateway::{
+    home::Home,
+    planted::{NAME, NUMBERS, find},
+    served::{
         ASK, FakeLas, Served, attribute, begin, connect, held_back, post, read_all, request, send,
         try_connect,
     },
-    home::Home,
-    planted::{NAME, NUMBERS, find},
 };
 
 /// As patient as a machine that does much else at once may need.

@@ -20,9 +20,9 @@ use uuid::Uuid;
 use crate::{
     certs,
     documents::feed,
-    gateway::{ASK, FakeLas, Got, Served, attribute, connect, post, post_as, read_all, request, write_xml},
     home::{Home, Ran},
     schemas::{json, schema},
+    served::{ASK, FakeLas, Got, Served, attribute, connect, post, post_as, read_all, request, write_xml},
     world::Hands,
 };
 

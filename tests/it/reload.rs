@@ -9,8 +9,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::{
     documents::feed,
     drain::{Line, client_config, keeping},
-    gateway::{ASK, FakeLas, PUPILS, Served, attribute, request, write_xml},
     home::Home,
+    served::{ASK, FakeLas, PUPILS, Served, attribute, request, write_xml},
 };
 
 /// A home of which the test holds the authority.

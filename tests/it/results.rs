@@ -13,8 +13,8 @@ use sluis::{
 
 use crate::{
     documents::feed,
-    gateway::{ASK, FakeLas, Served, attribute, post, request},
     home::Home,
+    served::{ASK, FakeLas, Served, attribute, post, request},
 };
 
 const SCHOOL: &str = "<schooljaar>2026-2027</schooljaar><brincode>99DE</brincode>\

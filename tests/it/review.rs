@@ -25,8 +25,8 @@ use sluis::{
 
 use crate::{
     documents::ENVELOPE,
-    gateway::{FakeLas, Served},
     home::Home,
+    served::{FakeLas, Served},
 };
 
 pub(crate) const WORDS: &str = "paard batterij nietje juist";

@@ -19,9 +19,9 @@ use sluis::{
 
 use crate::{
     documents::{ENVELOPE, SCHOOL, feed},
-    gateway::{ASK, FakeLas, Served, begin, connect, post, read_all, request, send},
     home::{Home, Ran},
     samples::unchunked,
+    served::{ASK, FakeLas, Served, begin, connect, post, read_all, request, send},
 };
 
 const JIP: &str = "<leerling key=\"100001\" eckid=\"https://ketenid.nl/pilot/aa\"><roepnaam>Jip</roepnaam>\

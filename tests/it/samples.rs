@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    gateway::{ASK, FakeLas, Served, attribute, post, request, write_xml},
     home::Home,
+    served::{ASK, FakeLas, Served, attribute, post, request, write_xml},
 };
 
 const SMALLE_SET: &[(&str, &str)] = &[

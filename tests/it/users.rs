@@ -20,8 +20,8 @@ use sluis::{
 use uuid::Uuid;
 
 use crate::{
-    gateway::{FakeLas, Served},
     home::{Home, Ran},
+    served::{FakeLas, Served},
 };
 
 const WORDS: &str = "paard batterij nietje juist";

@@ -8,8 +8,8 @@ use sluis::{clock::SystemClock, config::Config, disclosure::Log};
 use super::{MONDAY, TUESDAY, WEDNESDAY, deliver, inzage, json, report, timeless};
 use crate::{
     documents::feed,
-    gateway::attribute,
     home::{Home, Ran},
+    served::attribute,
 };
 
 /// An ECK iD as the Nummervoorziening gives them out.

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::{JANNEKE, JIP, always, assert_no_secrets, export::export, inzage, json, pupils, report};
 use crate::{
-    gateway::{ASK, FakeLas, Served, attribute, post, request, write_xml},
     home::Home,
     results::inside,
+    served::{ASK, FakeLas, Served, attribute, post, request, write_xml},
 };
 
 /// A gateway that has passed a feed with Jip and Janneke, and results of Jip back; gives Jip's pseudonym too.

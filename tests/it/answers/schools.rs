@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::{JANNEKE, JIP, MONDAY, TUESDAY, deliver_of, json, pupils, report, timeless};
-use crate::{gateway::attribute, home::Home};
+use crate::{home::Home, served::attribute};
 
 /// Jip of 99DE on Monday and Tuesday, and another pupil of 99DF with the same key and BSN on Tuesday; with the document
 /// of each school.

@@ -33,9 +33,9 @@ use syscalls::Sysno;
 use super::tracer::{Calls, Fails, Fault, Tracer, until_waiting, waiting};
 use crate::{
     documents::feed,
-    gateway::{ASK, FakeLas, Served, attribute, request, try_connect, write_xml},
     home::Home,
     planted::{NAME, NUMBERS, find},
+    served::{ASK, FakeLas, Served, attribute, request, try_connect, write_xml},
 };
 
 /// What a call can be told.

@@ -15,8 +15,8 @@ use sluis::{
 
 use super::calls::{Received, assert_intact};
 use crate::{
-    gateway::{ASK, Served, begin, connect, held_back, many_pupils, request, send},
     home::Home,
+    served::{ASK, Served, begin, connect, held_back, many_pupils, request, send},
 };
 
 /// With no room to hold chunks until all of them can be held against the delivery before.

@@ -6,8 +6,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::calls::{LIMITS, PUPILS, Received, assert_clean, assert_intact, pupils};
 use crate::{
-    gateway::{ASK, FakeLas, Served, request, write_xml},
     home::Home,
+    served::{ASK, FakeLas, Served, request, write_xml},
 };
 
 /// A file system in memory in the place of the folder of the log, for as long as this lives.

@@ -16,8 +16,8 @@ use sluis::disclosure::{Leaf, OutcomeStatus};
 
 use super::calls::{LIMITS, PUPILS, Received, assert_clean, assert_intact, pupils};
 use crate::{
-    gateway::{ASK, FakeLas, Served, begin, connect, read_all, read_request, request},
     home::Home,
+    served::{ASK, FakeLas, Served, begin, connect, read_all, read_request, request},
 };
 
 /// Has the connection reset when it is closed.

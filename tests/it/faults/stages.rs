@@ -25,7 +25,7 @@ use sluis::{
 use zeroize::Zeroizing;
 
 use super::calls::pupils;
-use crate::{documents::feed, gateway::PUPILS, home::Home};
+use crate::{documents::feed, home::Home, served::PUPILS};
 
 /// What a receiver got; it takes so many bytes at a time, and fails at one of its writes.
 struct Receiver {
