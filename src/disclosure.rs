@@ -13,6 +13,7 @@
 mod calendar;
 pub mod checkpoint;
 mod commit;
+mod log;
 pub mod merkle;
 pub mod note;
 pub mod proof;
@@ -33,7 +34,7 @@ mod verify;
 pub mod wal;
 
 pub use calendar::Month;
-pub use commit::{Disclosure, Error, Log, Site, Stats, Submitted};
+pub use log::{Disclosure, Error, Log, Site, Stats, Submitted};
 pub use read::{OpenRows, Reader, ShowChunk, Wanted};
 pub use record::{KeptOut, Leaf, LeafKind, Outcome, OutcomeStatus, Position, Row, RowOutcome, Subject};
 pub use retain::{Due, DueMonth, Erased, Retention, due};

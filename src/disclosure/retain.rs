@@ -37,7 +37,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
     Error,
-    commit::{Disclosure, Recorder},
+    commit::Recorder,
+    log::Disclosure,
     merkle::{Hash, hash},
     prune::minimum_for,
     read::{Reader, day_of_row_file},

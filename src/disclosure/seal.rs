@@ -17,7 +17,8 @@ use jiff::civil::Date;
 
 use super::{
     Error,
-    commit::{Disclosure, Recorder},
+    commit::Recorder,
+    log::Disclosure,
     record::{Leaf, LeafKind, Position},
     recover::Segment,
     retain::{Due, Retainer},
