@@ -2,6 +2,8 @@
 //!
 //! Everything after the head and the body have been read happens on a thread that may wait: the log is files.
 
+mod door;
+
 use std::{io, sync::Arc, time::Duration};
 
 use hyper::{Method, Request as HttpRequest, Response, StatusCode, body::Incoming};
@@ -9,13 +11,13 @@ use maud::{Markup, html};
 use tokio::sync::Semaphore;
 
 use super::{
-    account::{AccountError, Accounts, Language, Passphrase, Permission},
+    account::{AccountError, Accounts, Language, Permission},
     agreements, api, breach, decisions, disclosures, exports,
-    http::{Answer, Content, LANGUAGE, OIDC, Pairs, Request, SESSION, cookie, dress, is_own_path, whole},
+    http::{Answer, Content, LANGUAGE, Pairs, Request, SESSION, cookie, dress, is_own_path, whole},
     integrity::Integrity,
     kept::Kept,
-    login::{LoggedIn, Logins, Refused},
-    oidc::{self, Oidc, OidcError},
+    login::Logins,
+    oidc::{self, Oidc},
     overview,
     page::{Room, alert, open_page, page},
     person, reviews,
@@ -260,7 +262,7 @@ impl Review {
         let path = request.path.as_str();
         let visitor = self.visitor(request)?;
         if let Some(token) = path.strip_prefix("/eenmalig/") {
-            return self.once(token, self.language(request));
+            return self.once(request, token);
         }
         if path == "/inloggen" {
             if visitor.is_some() {
@@ -420,139 +422,6 @@ impl Review {
         Ok(Answer::download(super::csv::KIND, "verstrekkingen.csv", Box::new(write)))
     }
 
-    fn log_in_page(&self, language: Language, said: Option<&str>) -> Answer {
-        let t = language.texts();
-        let alert = match said {
-            Some("uit") => alert("goed", t.logged_out),
-            Some("verlopen") => alert("let-op", t.session_ended),
-            _ => html! {},
-        };
-        Answer::html(open_page(language, t.log_in, &log_in_form(t, &alert, self.provider().is_some())))
-    }
-
-    /// The identity provider, where the configuration in force has one.
-    fn provider(&self) -> Option<Arc<crate::config::Oidc>> {
-        self.in_force.state().config().review.as_ref()?.oidc.clone()
-    }
-
-    /// Sends a browser to the identity provider. That is a link and no form: browsers hold what follows a form to
-    /// `form-action`, and the provider is elsewhere.
-    fn sent_to_provider(&self, request: &Request, settings: &Arc<crate::config::Oidc>) -> Answer {
-        match self.oidc.begin(settings) {
-            Ok(begun) => {
-                Answer::see(begun.address).oidc_cookie(begun.cookie.expose(), oidc::PATIENCE.as_secs())
-            }
-            Err(error) => self.not_by_provider(request, &error),
-        }
-    }
-
-    /// Logs in whoever is back from there.
-    fn back_from_provider(
-        &self,
-        request: &Request,
-        settings: &Arc<crate::config::Oidc>,
-    ) -> Result<Answer, Wrong> {
-        let language = self.language(request);
-        let answer = match self.oidc.finish(settings, request.cookie(OIDC), &request.query) {
-            Ok(verified) => match self.logins.admit(&verified) {
-                Ok(entered) => self.enter_by_page(request, entered)?,
-                Err(refused) => self.refused(language, refused),
-            },
-            Err(error) => self.not_by_provider(request, &error),
-        };
-        Ok(answer.cookie(OIDC, None, None))
-    }
-
-    fn not_by_provider(&self, request: &Request, error: &OidcError) -> Answer {
-        let language = self.language(request);
-        let t = language.texts();
-        match error {
-            OidcError::Stranger => self.log_in_page(language, Some("verlopen")),
-            OidcError::Wait => self.refused(language, Refused::Wait { seconds: 5 }),
-            OidcError::Declined | OidcError::NotVerified(_) => {
-                tracing::warn!(reason = %error, "a log-in by the identity provider was refused");
-                self.refused(language, self.logins.unverified())
-            }
-            OidcError::Discovery(_) | OidcError::NoRandom(_) | OidcError::Unreachable { .. } => {
-                tracing::warn!(reason = %error, "the identity provider cannot be used");
-                let main = log_in_form(t, &alert("fout", t.log_in_oidc_closed), true);
-                Answer::html(open_page(language, t.log_in, &main)).status(StatusCode::BAD_GATEWAY)
-            }
-        }
-    }
-
-    /// As [`Self::enter`], with a page between: a redirect would still be a part of the way that the identity provider
-    /// began, on which a strict cookie stays behind, and the first page would ask to log in again. What the page leads to
-    /// is asked for by this app itself.
-    fn enter_by_page(&self, request: &Request, entered: LoggedIn) -> Result<Answer, Wrong> {
-        let language = self.language(request);
-        let t = language.texts();
-        let main = html! { p { a.sluis-button href="/" { (t.overview) } } };
-        if let Some(token) = request.cookie(SESSION) {
-            self.sessions.end(token);
-        }
-        let token = self.sessions.begin(entered).map_err(|error| Wrong::Refused(error.to_string()))?;
-        let answer = Answer::html(open_page(language, t.log_in, &main)).leave_for("/");
-        Ok(answer.cookie(SESSION, Some(token.expose()), None))
-    }
-
-    fn log_in(&self, request: &Request, form: &Pairs) -> Result<Answer, Wrong> {
-        let language = self.language(request);
-        let given = |name: &str| form.get(name).unwrap_or_default();
-        let passphrase = Passphrase::given(given("wachtwoordzin"));
-        match self.logins.attempt(given("naam"), &passphrase, given("code")) {
-            Ok(entered) => {
-                // Whatever session there was is of somebody else's making, or over.
-                if let Some(token) = request.cookie(SESSION) {
-                    self.sessions.end(token);
-                }
-                self.enter(entered)
-            }
-            Err(refused) => Ok(self.refused(language, refused)),
-        }
-    }
-
-    fn refused(&self, language: Language, refused: Refused) -> Answer {
-        let t = language.texts();
-        let (status, text, wait) = match refused {
-            Refused::Closed => (StatusCode::SERVICE_UNAVAILABLE, t.unreadable.to_owned(), None),
-            Refused::Wait { seconds } => {
-                (StatusCode::TOO_MANY_REQUESTS, fill(t.log_in_wait, &[&seconds]), Some(seconds))
-            }
-            Refused::Wrong => (StatusCode::UNAUTHORIZED, t.log_in_failed.to_owned(), None),
-        };
-        let main = log_in_form(t, &alert("fout", &text), self.provider().is_some());
-        let answer = Answer::html(open_page(language, t.log_in, &main)).status(status);
-        match wait {
-            Some(seconds) => answer.retry_after(seconds),
-            None => answer,
-        }
-    }
-
-    /// Ends a session, with all that is kept for it.
-    fn leave(&self, token: &str, visitor: &Visitor) {
-        let ended = self.sessions.find(token).ok().flatten();
-        self.sessions.end(token);
-        self.kept.forget(&visitor.session);
-        if let Some(session) = ended {
-            // It has ended, on record or not; what went wrong is said where it did.
-            let _ = self.logins.left(&session);
-        }
-    }
-
-    fn enter(&self, entered: LoggedIn) -> Result<Answer, Wrong> {
-        let token = self.sessions.begin(entered).map_err(|_| Wrong::Closed)?;
-        Ok(Answer::see("/").cookie(SESSION, Some(token.expose()), None))
-    }
-
-    /// Logs in with a token of the demonstration.
-    fn once(&self, token: &str, language: Language) -> Result<Answer, Wrong> {
-        match self.logins.redeem(&self.sessions, token) {
-            Ok(entered) => self.enter(entered),
-            Err(_) => Ok(self.log_in_page(language, Some("verlopen"))),
-        }
-    }
-
     fn wrong(&self, request: &Request, language: Language, wrong: &Wrong) -> Answer {
         let t = language.texts();
         let (status, text) = said(t, wrong);
@@ -604,24 +473,6 @@ impl Review {
         }
     }
 
-    fn api_log_in(&self, request: &Request) -> Result<Answer, Wrong> {
-        let given: api::Credentials = api::parse(&request.body)?;
-        match self.logins.attempt(&given.name, &Passphrase::given(&given.passphrase), &given.code) {
-            Ok(entered) => {
-                // Whatever session there was is of somebody else's making, or over.
-                if let Some(token) = request.cookie(SESSION) {
-                    self.sessions.end(token);
-                }
-                let token = self.sessions.begin(entered).map_err(|_| Wrong::Closed)?;
-                let visitor = self.known(token.expose(), None)?.ok_or(Wrong::Closed)?;
-                Ok(api::session(&visitor)?.cookie(SESSION, Some(token.expose()), None))
-            }
-            Err(Refused::Wait { seconds }) => Ok(api::wait(seconds)),
-            Err(Refused::Closed) => Err(Wrong::Closed),
-            Err(Refused::Wrong) => Ok(api::unauthorized()),
-        }
-    }
-
     /// The most that is read of a body. Long lists are pasted in one place alone, by somebody who is in.
     fn most(&self, head: &hyper::http::request::Parts) -> usize {
         let pasted = matches!(head.uri.path(), "/datalek" | "/api/v1/breach");
@@ -650,33 +501,6 @@ pub(super) fn said(t: &Texts, wrong: &Wrong) -> (StatusCode, String) {
 fn with_query(path: &str, query: &Pairs) -> String {
     let query = query.with(&[]);
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
-}
-
-fn log_in_form(t: &Texts, said: &Markup, provider: bool) -> Markup {
-    html! {
-        div.sluis-login {
-            (said)
-            p { (t.log_in_intro) }
-            form.sluis-form method="post" action="/inloggen" {
-                div.sluis-field {
-                    label for="naam" { (t.account_name) }
-                    input id="naam" name="naam" type="text" required maxlength="64" autocomplete="username" autocapitalize="off" spellcheck="false";
-                }
-                div.sluis-field {
-                    label for="wachtwoordzin" { (t.passphrase) }
-                    input id="wachtwoordzin" name="wachtwoordzin" type="password" required maxlength="256" autocomplete="current-password";
-                }
-                div.sluis-field {
-                    label for="code" { (t.code) }
-                    input id="code" name="code" type="text" required inputmode="numeric" pattern="[0-9]{6}" maxlength="6" autocomplete="one-time-code";
-                }
-                button.sluis-button type="submit" { (t.log_in) }
-            }
-            @if provider {
-                p { a.sluis-button.sluis-button--second href=(oidc::BEGIN) { (t.log_in_oidc) } }
-            }
-        }
-    }
 }
 
 /// Fields of a form or an address, of which each becomes two texts in memory, whatever is in it.
