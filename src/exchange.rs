@@ -398,7 +398,9 @@ pub enum Error {
     #[error(transparent)]
     Refused(Refusal),
     /// What it was decided by does not hold any more.
-    #[error("it may not go on: the agreement ended, changed or was withdrawn while it was made")]
+    #[error(
+        "it may not go on: the agreement ended, changed or was withdrawn while it was made, or who receives it is not let in any more"
+    )]
     Withdrawn(Reason),
 }
 

@@ -19,7 +19,7 @@ use crate::{
     decode::Charset,
     delivery::{Asked, Delivery, NoDelivery, Watch},
     fault::FaultCode,
-    ingress::{self, Operation, RequestError},
+    ingress::{self, Operation, RequestError, listener::Admission},
     las::{LasClient, xml_charset},
     metrics::Matter,
     party::PeerCertificate,
@@ -91,6 +91,7 @@ impl Gateway {
         let state = self.state.load_full();
         let config = state.config();
         let peer = request.extensions().get::<Arc<PeerCertificate>>().cloned();
+        let admission = request.extensions().get::<Admission>().cloned();
         let recipient = peer.as_deref().and_then(|peer| config.recipient_of(peer)).cloned();
         let (Some(peer), Some(recipient)) = (peer, recipient) else {
             return Err(fault(
@@ -183,29 +184,32 @@ impl Gateway {
             }
         };
         let client = state.client(&school, las, &recipient);
-        delivery.watch(self.watch(&state, peer, &school, &recipient));
+        delivery.watch(self.watch(&state, (peer, admission), &school, &recipient));
         Ok(Permitted { request, delivery, client, state: Arc::clone(&state), school })
     }
 
-    /// What a delivery is asked before each part of it leaves: whether the configuration that is in force by then names
-    /// the same recipient, and an agreement that allows as much.
+    /// What a delivery is asked before each part of it leaves: whether the recipient would still be let in, and whether the
+    /// configuration that is in force by then names the same one, and an agreement that allows as much.
     fn watch(
         &self,
         decided: &Arc<State>,
-        peer: Arc<PeerCertificate>,
+        (peer, admission): (Arc<PeerCertificate>, Option<Admission>),
         school: &Arc<School>,
         recipient: &Arc<Recipient>,
     ) -> Watch {
         let (state, clock) = (Arc::clone(&self.state), Arc::clone(&self.clock));
         let (decided, school, recipient) = (Arc::clone(decided), Arc::clone(school), Arc::clone(recipient));
         Box::new(move |delivery| {
+            if admission.as_ref().is_some_and(|admission| !admission.holds()) {
+                return Some(Reason::RecipientUnknown);
+            }
             let now = state.load();
             if Arc::ptr_eq(&now, &decided) {
                 return None;
             }
             let config = now.config();
             if config.recipient_of(&peer).is_none_or(|known| known.id != recipient.id) {
-                return Some(Reason::AgreementMissing);
+                return Some(Reason::RecipientUnknown);
             }
             match config.agreements.in_force(&school.brin, &recipient.id, clock.today()) {
                 Ok(agreement) if delivery.is_allowed_by(agreement) => None,

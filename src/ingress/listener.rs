@@ -185,6 +185,17 @@ impl Peer {
     }
 }
 
+/// That the client of a request was let in, to be asked again for as long as its answer is under way.
+#[derive(Clone)]
+pub(crate) struct Admission(Arc<Peer>);
+
+impl Admission {
+    /// Whether it would be let in now.
+    pub(crate) fn holds(&self) -> bool {
+        self.0.is_accepted()
+    }
+}
+
 /// Serves a listener until it is told to drain, and returns when the last connection has ended.
 ///
 /// With `tls`, a connection begins with a handshake under the configuration of that moment. Connections that are open
@@ -313,6 +324,9 @@ async fn requests<H, S>(
         request.extensions_mut().insert(presence.clone());
         if let Some(known) = &known {
             request.extensions_mut().insert(Arc::clone(known));
+        }
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(Admission(Arc::clone(peer)));
         }
         async move {
             if let Some(refusal) = Refusal::of(&request) {

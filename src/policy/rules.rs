@@ -119,6 +119,8 @@ pub enum Reason {
     KeysMissing = 8,
     /// Nothing of the document may be released.
     Nothing = 6,
+    /// The certificate that the recipient came with no longer shows who it is.
+    RecipientUnknown = 15,
     /// Objections or consents changed while the delivery was made.
     RightsChanged = 14,
     /// Objections or consents cannot be told apart any more, or what stands cannot be read.
@@ -132,7 +134,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::AgreementMissing,
         Self::AgreementEnded,
         Self::AgreementFuture,
@@ -147,6 +149,7 @@ impl Reason {
         Self::SchoolMissing,
         Self::SourceMissing,
         Self::RightsChanged,
+        Self::RecipientUnknown,
     ];
 
     /// The reason with a number.
@@ -160,7 +163,8 @@ impl Reason {
             Self::AgreementEnded
             | Self::AgreementFuture
             | Self::AgreementMissing
-            | Self::AgreementUnapproved => Rule::Doelbinding,
+            | Self::AgreementUnapproved
+            | Self::RecipientUnknown => Rule::Doelbinding,
             Self::RightsChanged | Self::RightsUntraceable => Rule::Grondslag,
             Self::Nothing => Rule::Dataminimalisatie,
             Self::KeysMissing => Rule::Transparantie,
@@ -185,6 +189,7 @@ impl Reason {
             Self::Held => "de levering wijkt sterk af van de vorige en wacht op een besluit van de school",
             Self::KeysMissing => "de sleutels van de school ontbreken",
             Self::Nothing => "van dit bestand mag niets worden verstrekt",
+            Self::RecipientUnknown => "het certificaat van de afnemer geldt niet meer",
             Self::RightsChanged => {
                 "bezwaren of toestemmingen zijn intussen gewijzigd; vraag de gegevens opnieuw op"
             }

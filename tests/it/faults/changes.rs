@@ -61,7 +61,7 @@ fn assert_cut(home: &Home, what: &str, got: &Received, whole: &Received) {
 #[test]
 fn what_was_withdrawn_in_the_middle_does_not_go_on() {
     type Change = fn(&Home);
-    let changes: [(&str, bool, Change); 9] = [
+    let changes: [(&str, bool, Change); 10] = [
         ("nothing", true, |_| {}),
         ("the certificate of the gateway", true, |home| {
             let ca = DevelopmentCa::new().unwrap();
@@ -93,6 +93,12 @@ fn what_was_withdrawn_in_the_middle_does_not_go_on() {
         }),
         ("a recipient of another certificate", false, |home| {
             home.edit("sluis.toml", |text| text.replace("noordzee.example", "elders.example"));
+        }),
+        ("an authority that issued no certificate of the recipient", false, |home| {
+            fs::write(home.path("certs/other.pem"), DevelopmentCa::new().unwrap().certificate()).unwrap();
+            home.edit("sluis.toml", |text| {
+                text.replace("client_ca   = \"certs/ca.pem\"", "client_ca = \"certs/other.pem\"")
+            });
         }),
         ("no recipient", false, |home| {
             home.edit("sluis.toml", |text| {
