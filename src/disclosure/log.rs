@@ -218,6 +218,7 @@ impl Log {
             retention,
             standing: Arc::clone(&standing),
             stop: Arc::default(),
+            key_epochs: None,
         };
         let sealer = Sealer::start(retainer, sealer, work, sealed, clock).map_err(Error::Open)?;
         Ok(Self {

@@ -158,6 +158,15 @@ pub(super) struct Retainer {
     pub(super) standing: Replacing,
     /// Set when the log is being closed: the month under way is the last.
     pub(super) stop: Arc<AtomicBool>,
+    /// Key epochs that are on record; none: the log has not been read for them yet.
+    pub(super) key_epochs: Option<HashSet<KeyEpoch>>,
+}
+
+/// What tells leaves of key epochs apart: school, epochs, and whether the key came into force or was destroyed.
+type KeyEpoch = ([u8; 8], u16, u16, u8);
+
+fn key_epoch(leaf: &Leaf) -> KeyEpoch {
+    (leaf.controller, leaf.pseudonym_epoch, leaf.log_epoch, leaf.status)
 }
 
 /// The roll-up of a school and month.
@@ -393,15 +402,28 @@ impl Retainer {
         }
     }
 
-    /// Records each of these leaves of key epochs, unless one like it is there.
-    pub(super) fn note_key_epochs(&self, mut leaves: Vec<Leaf>) -> Result<(), Error> {
-        let key = |leaf: &Leaf| (leaf.controller, leaf.pseudonym_epoch, leaf.log_epoch, leaf.status);
-        self.scan(&mut |known| {
-            if known.kind == LeafKind::KeyEpoch {
-                leaves.retain(|leaf| key(leaf) != key(known));
+    /// Records each of these leaves of key epochs, unless one like it is there. The log is read for it once: nobody else
+    /// puts any there meanwhile.
+    pub(super) fn note_key_epochs(&mut self, leaves: Vec<Leaf>) -> Result<(), Error> {
+        let mut known = match self.key_epochs.take() {
+            Some(known) => known,
+            None => {
+                let mut known = HashSet::new();
+                self.scan(&mut |leaf| {
+                    if leaf.kind == LeafKind::KeyEpoch {
+                        known.insert(key_epoch(leaf));
+                    }
+                })?;
+                known
             }
-        })?;
-        leaves.into_iter().try_for_each(|leaf| self.record(leaf))
+        };
+        let noted = leaves
+            .into_iter()
+            .filter(|leaf| known.insert(key_epoch(leaf)))
+            .try_for_each(|leaf| self.record(leaf));
+        // After a failure the log takes no more records; what is in there is not known then.
+        self.key_epochs = noted.is_ok().then_some(known);
+        noted
     }
 
     fn month(&self, due: &DueMonth, said: &Said) -> Result<(), Error> {

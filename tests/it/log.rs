@@ -3,7 +3,11 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, atomic::Ordering::SeqCst, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -20,6 +24,7 @@ use sluis::{
         },
         verify,
     },
+    keys::{KeyStatus, Purpose, key_epoch},
 };
 use zeroize::Zeroizing;
 
@@ -423,6 +428,32 @@ fn no_record_waits_for_a_checkpoint() {
     let report = check(dir.path()).unwrap();
     assert_eq!(leaves(dir.path()).iter().filter(|(_, leaf)| leaf.rows > 0).count(), 5);
     assert_eq!(report.open, 1, "{report:?}");
+}
+
+/// A reload says which keys are in force, and there may be one each minute.
+#[test]
+fn for_the_keys_in_force_the_log_is_read_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reads);
+    let disk = Watched::new(dir_storage(dir.path()), move |call, name| {
+        if call == Call::Open && name.starts_with("wal/") {
+            counted.fetch_add(1, SeqCst);
+        }
+    });
+    let log = Log::open_on(Arc::new(disk), site(dir.path()), clock()).unwrap();
+    let key = |epoch| key_epoch("99DE", Purpose::Log, epoch, KeyStatus::Current);
+    let before = reads.load(SeqCst);
+    log.note_key_epochs(vec![key(1)]).unwrap();
+    let once = reads.load(SeqCst);
+    assert!(once > before);
+    for keys in [vec![key(1)], vec![key(1), key(2)], vec![key(2), key(2)]] {
+        log.note_key_epochs(keys).unwrap();
+    }
+    assert_eq!(reads.load(SeqCst), once);
+    log.close();
+    let noted = leaves(dir.path()).into_iter().filter(|(_, leaf)| leaf.kind == LeafKind::KeyEpoch);
+    assert_eq!(noted.map(|(_, leaf)| leaf.log_epoch).collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]
