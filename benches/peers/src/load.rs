@@ -34,8 +34,9 @@ use serde_json::json;
 const TICKS: f64 = 100.0;
 /// What one system call brings in at most.
 const BUFFER: usize = 64 * 1024;
-/// How long a server may be away for those who persist.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may be away for those who persist: Sluis reads the records of the day when it starts, and after an hour of
+/// load these are a hundred million.
+const PATIENCE: Duration = Duration::from_secs(900);
 /// How long they go on to ask what has fallen due, in seconds.
 const GRACE: f64 = 5.0;
 
