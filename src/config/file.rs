@@ -403,6 +403,13 @@ impl Check<'_> {
         Some(Gateway { listen: *gateway.listen.get_ref(), tls })
     }
 
+    /// What `secret` is in a file that nobody else may read; an inner none where the file is no such file.
+    fn one_secret(&mut self, path: &Path) -> Option<(PathBuf, Option<Zeroizing<String>>)> {
+        let (path, text) = self.secret_text(path)?;
+        let parsed: Option<FileSecret> = toml::from_str(&text).ok();
+        Some((path, parsed.map(|parsed| Zeroizing::new(parsed.secret))))
+    }
+
     /// The text of a file that nobody else may read.
     fn secret_text(&mut self, path: &Path) -> Option<(PathBuf, Zeroizing<String>)> {
         let path = self.base.join(path);

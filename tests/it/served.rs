@@ -28,41 +28,31 @@ pub(crate) struct FakeLas {
 }
 
 impl FakeLas {
+    /// Answers requests one after the other.
     pub(crate) fn new(mut answer: Answer) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&requests);
-        let thread = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { return };
-                let Some(request) = read_request(&mut stream) else { continue };
-                kept.lock().unwrap().push(request.clone());
-                answer(&request, &mut stream);
-                let _ = stream.shutdown(Shutdown::Both);
-            }
-        });
-        Self { port, requests, _thread: thread }
+        Self::listening(move |stream, kept| answered(stream, kept, &mut answer))
     }
 
     /// Answers all requests at once, each on a thread of its own.
     pub(crate) fn at_once(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
         let answer = Arc::new(answer);
+        Self::listening(move |stream, kept| {
+            let (answer, kept) = (Arc::clone(&answer), Arc::clone(kept));
+            std::thread::spawn(move || {
+                answered(stream, &kept, &mut |request, stream| answer(request, stream))
+            });
+        })
+    }
+
+    fn listening(mut take: impl FnMut(TcpStream, &Arc<Mutex<Vec<String>>>) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let requests = Arc::new(Mutex::new(Vec::new()));
+        let requests = Arc::default();
         let kept = Arc::clone(&requests);
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { return };
-                let (answer, kept) = (Arc::clone(&answer), Arc::clone(&kept));
-                std::thread::spawn(move || {
-                    if let Some(request) = read_request(&mut stream) {
-                        kept.lock().unwrap().push(request.clone());
-                        answer(&request, &mut stream);
-                    }
-                    let _ = stream.shutdown(Shutdown::Both);
-                });
+                let Ok(stream) = stream else { return };
+                take(stream, &kept);
             }
         });
         Self { port, requests, _thread: thread }
@@ -86,6 +76,15 @@ impl FakeLas {
             let _ = stream.write_all(&bytes);
         }))
     }
+}
+
+/// Reads a request whole, keeps it, and has it answered.
+fn answered(mut stream: TcpStream, kept: &Mutex<Vec<String>>, answer: &mut dyn FnMut(&str, &mut TcpStream)) {
+    if let Some(request) = read_request(&mut stream) {
+        kept.lock().unwrap().push(request.clone());
+        answer(&request, &mut stream);
+    }
+    let _ = stream.shutdown(Shutdown::Both);
 }
 
 pub(crate) fn read_request(stream: &mut TcpStream) -> Option<String> {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use super::{Check, File, FileSecret, reach::Far};
+use super::{Check, File, reach::Far};
 use crate::{
     config::{Authorisation, Las, Recipient, School, Webhook, WebhookSecret},
     expiry::Which,
@@ -171,9 +171,7 @@ impl Check<'_> {
 
     /// As Standard Webhooks write one: `whsec_` and 24 to 64 bytes in base64.
     fn webhook_secret(&mut self, path: &Path) -> Option<WebhookSecret> {
-        let (path, text) = self.secret_text(path)?;
-        let parsed: Option<FileSecret> = toml::from_str(&text).ok();
-        let secret = parsed.map(|parsed| Zeroizing::new(parsed.secret));
+        let (path, secret) = self.one_secret(path)?;
         let bytes = secret
             .as_deref()
             .and_then(|secret| STANDARD.decode(secret.strip_prefix("whsec_")?).ok())

@@ -4,9 +4,8 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use toml::Spanned;
-use zeroize::Zeroizing;
 
-use super::{Check, FileGateway, FileSecret, reach::Far};
+use super::{Check, FileGateway, reach::Far};
 use crate::{
     config::{ClientSecret, Oidc, Review, SecondFactor},
     expiry::Which,
@@ -187,9 +186,7 @@ impl Check<'_> {
     }
 
     fn client_secret(&mut self, path: &Path) -> Option<ClientSecret> {
-        let (path, text) = self.secret_text(path)?;
-        let parsed: Option<FileSecret> = toml::from_str(&text).ok();
-        let secret = parsed.map(|parsed| Zeroizing::new(parsed.secret));
+        let (path, secret) = self.one_secret(path)?;
         let secret = secret.filter(|secret| {
             (1..=512).contains(&secret.len()) && secret.bytes().all(|b| (b' '..=b'~').contains(&b))
         });

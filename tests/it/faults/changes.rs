@@ -125,6 +125,33 @@ fn what_was_withdrawn_in_the_middle_does_not_go_on() {
     }
 }
 
+#[test]
+fn who_is_revoked_in_the_middle_gets_no_further() {
+    let home = Home::new();
+    let ca = DevelopmentCa::new().unwrap();
+    let issued = ca.client("noordzee.example").unwrap();
+    for (name, text) in [
+        ("clients.pem", ca.certificate()),
+        ("noordzee.pem", &issued.certificate),
+        ("noordzee.key", &issued.private_key),
+        ("clients.crl", &ca.revocations(&[], 7).unwrap()),
+    ] {
+        fs::write(home.path(&format!("certs/{name}")), text).unwrap();
+    }
+    home.edit("sluis.toml", |text| {
+        let lists = "client_ca = \"certs/clients.pem\"\nclient_crl = [\"certs/clients.crl\"]";
+        text.replace("client_ca   = \"certs/ca.pem\"", lists)
+    });
+    let (got, whole, served) = exchange_with(&home, home.sluis(&["serve"]), |served| {
+        fs::write(home.path("certs/clients.crl"), ca.revocations(&[&issued], 7).unwrap()).unwrap();
+        served.signal("-HUP");
+        served.wait_for("configuration reloaded");
+    });
+    assert_cut(&home, "a certificate that was revoked", &got, &whole);
+    served.stop();
+    assert_intact(&home);
+}
+
 /// libfaketime, wherever this machine has it.
 fn faketime() -> PathBuf {
     let folders =
