@@ -115,6 +115,7 @@ pub(super) enum Damage {
 /// One frame.
 pub(super) struct Frame {
     pub(super) leaf: Leaf,
+    /// None after [`Scanner::follow`].
     pub(super) rows: Vec<Row>,
     /// Offset of its first byte.
     pub(super) start: u64,
@@ -178,14 +179,26 @@ impl<R: Read> Scanner<R> {
 
     /// The next frame. After damage there is no next.
     pub(super) fn step(&mut self, end: &mut End) -> io::Result<Step> {
+        self.linked(end, |this| this.parse().filter(|frame| this.fits(frame)))
+    }
+
+    /// The next frame without its rows, for whoever opens a log: held against its checksum, its place and its link, which
+    /// is over the rows too. Whether they lead to the root in the leaf takes ten times as long to tell, and is left to
+    /// sealing and verification.
+    pub(super) fn follow(&mut self, end: &mut End) -> io::Result<Step> {
+        self.linked(end, |this| this.leaf().map(|leaf| this.frame(leaf, Vec::new())))
+    }
+
+    fn linked(&mut self, end: &mut End, read: impl Fn(&Self) -> Option<Frame>) -> io::Result<Step> {
         let at = self.offset;
         let said = match self.body(end.tree.size())? {
             Ok(said) => said,
             Err(stop) => return Ok(stop),
         };
         let link = merkle::hash(&[&end.link, &self.body]);
-        let frame = (link == said).then(|| self.parse()).flatten().filter(|frame| self.fits(frame));
-        let Some(frame) = frame else { return Ok(Step::Damaged(Damage::Altered, at)) };
+        let Some(frame) = (link == said).then(|| read(self)).flatten() else {
+            return Ok(Step::Damaged(Damage::Altered, at));
+        };
         end.link = link;
         end.tree.push(merkle::leaf_hash(&self.body[..Leaf::SIZE]));
         Ok(Step::Frame(Box::new(frame)))
@@ -240,17 +253,24 @@ impl<R: Read> Scanner<R> {
 
     /// The leaf and its rows.
     fn parse(&self) -> Option<Frame> {
-        let (leaf, block) = self.body.split_first_chunk::<{ Leaf::SIZE }>()?;
-        let leaf = Leaf::from_bytes(leaf)?;
+        let leaf = self.leaf()?;
         let mut rows = Vec::new();
-        if let Some((_, block)) = block.split_first_chunk::<SALT>() {
+        if let Some((_, block)) = self.body[Leaf::SIZE..].split_first_chunk::<SALT>() {
             rows.reserve_exact(block.len() / Row::SIZE);
             for row in block.chunks_exact(Row::SIZE) {
                 rows.push(Row::from_bytes(row.try_into().ok()?)?);
             }
         }
-        let start = self.offset - (FRAME + self.body.len()) as u64;
-        Some(Frame { leaf, rows, start, end: self.offset })
+        Some(self.frame(leaf, rows))
+    }
+
+    fn leaf(&self) -> Option<Leaf> {
+        Leaf::from_bytes(self.body.first_chunk::<{ Leaf::SIZE }>()?)
+    }
+
+    /// What was read last.
+    fn frame(&self, leaf: Leaf, rows: Vec<Row>) -> Frame {
+        Frame { leaf, rows, start: self.offset - (FRAME + self.body.len()) as u64, end: self.offset }
     }
 
     /// Whether the leaf and its rows belong together.

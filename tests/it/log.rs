@@ -12,6 +12,7 @@ use std::{
 };
 
 use jiff::civil::{Date, date};
+use ring::digest;
 use sluis::{
     clock::Clock,
     disclosure::{
@@ -222,7 +223,6 @@ fn each_kind_of_tampering_is_named() {
     assert_eq!(error.exit_code(), 2);
 }
 
-/// Whoever rewrites the whole file, links and checksums included, still does not match what was signed.
 #[test]
 fn a_chunk_is_about_pupils_or_about_teachers() {
     let dir = tempfile::tempdir().unwrap();
@@ -249,6 +249,7 @@ fn a_chunk_is_about_pupils_or_about_teachers() {
     check(dir.path()).unwrap();
 }
 
+/// Whoever rewrites the whole file, links and checksums included, still does not match what was signed.
 #[test]
 fn a_log_written_anew_does_not_match_its_checkpoint() {
     let (dir, other) = (written(), tempfile::tempdir().unwrap());
@@ -257,6 +258,47 @@ fn a_log_written_anew_does_not_match_its_checkpoint() {
     log.close();
     fs::copy(segment(other.path()), segment(dir.path())).unwrap();
     assert!(matches!(check(dir.path()), Err(VerifyError::Tampered(f)) if f.kind == FindingKind::Altered));
+}
+
+/// Whoever rewrites a row, with all links and checksums from there on, is found: a log that is opened goes on, and the day is
+/// not sealed.
+#[test]
+fn a_row_written_anew_is_found_by_verification_and_never_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Hands::at(MONDAY);
+    let log = open_at(dir.path(), Arc::<Hands>::clone(&clock)).unwrap();
+    write_some(&log);
+    log.close();
+
+    let path = segment(dir.path());
+    let mut bytes = fs::read(&path).unwrap();
+    let at = frames(&bytes);
+    let tag = at[1] + 304 + 32 + 16;
+    bytes[tag] ^= 1;
+    let mut link = bytes[at[0] + 16..at[0] + 48].to_vec();
+    for range in at[1..].windows(2) {
+        let frame = &mut bytes[range[0]..range[1]];
+        link.extend_from_slice(&frame[48..]);
+        link = digest::digest(&digest::SHA256, &link).as_ref().to_vec();
+        frame[16..48].copy_from_slice(&link);
+        let crc = crc32fast::hash(&frame[8..]);
+        frame[4..8].copy_from_slice(&crc.to_le_bytes());
+    }
+    fs::write(&path, bytes).unwrap();
+
+    let altered = |found: Result<Report, VerifyError>| match found {
+        Err(VerifyError::Tampered(finding)) => {
+            assert_eq!((finding.kind, finding.file), (FindingKind::Altered, path.clone()));
+        }
+        other => panic!("{other:?}"),
+    };
+    altered(check(dir.path()));
+    let log = open_at(dir.path(), Arc::<Hands>::clone(&clock)).unwrap();
+    clock.put(MONDAY.tomorrow().unwrap());
+    write_some(&log);
+    log.close();
+    assert!(!dir.path().join("data/rows").exists());
+    altered(check(dir.path()));
 }
 
 #[test]
