@@ -16,6 +16,7 @@ mod commit;
 mod log;
 pub mod merkle;
 pub mod note;
+mod passage;
 pub mod proof;
 mod prune;
 mod publish;

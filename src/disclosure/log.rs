@@ -292,8 +292,17 @@ impl Log {
         Ok(self.record_blocking(Disclosure { leaf, rows: Vec::new() }, ())?.position())
     }
 
-    /// Lets go of all that is due by the retention of the site, which also happens by itself, once a day. Says what went
-    /// since the log was opened. Waits; not for async contexts.
+    /// Whether what is due may go by itself: the days went by that the clock says went by. Waits; not for async contexts.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub fn is_clock_believed(&self) -> Result<bool, Error> {
+        self.ask(|state| Ok(state.unbelieved()?.is_none()))
+    }
+
+    /// Lets go of all that is due by the retention of the site, which also happens by itself, once a day, while the clock
+    /// [is believed](Self::is_clock_believed). Says what went since the log was opened. Waits; not for async contexts.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@
 //! All of this is done by the thread that seals days, one thing after the other.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     io::{self, BufReader, Write},
     path::Path,
     sync::{
@@ -326,6 +326,15 @@ impl Said {
 }
 
 impl Retainer {
+    /// The days of which there are rows of any school.
+    pub(super) fn days_with_rows(&self) -> Result<BTreeSet<Date>, Error> {
+        let mut days = BTreeSet::new();
+        for brin in self.storage.list("rows").map_err(Error::Open)? {
+            days.extend(days_of(self.storage.as_ref(), &brin)?);
+        }
+        Ok(days)
+    }
+
     /// Lets go of all that is due. `unsealed` is the first day that still has rows in the write-ahead log: its month
     /// is not complete.
     ///

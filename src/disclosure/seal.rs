@@ -1,8 +1,9 @@
 //! Days that are over: their rows go from the write-ahead log into one sealed file per school, and a leaf with the root
-//! over them goes into the log. The same thread lets go of what is [due](super::retain), once a day.
+//! over them goes into the log. The same thread lets go of what is [due](super::retain), once a day, as long as the
+//! [days went by](super::passage) that the clock says went by.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     io::{self, BufReader},
     sync::{
         Arc,
@@ -19,6 +20,7 @@ use super::{
     Error,
     commit::Recorder,
     log::Disclosure,
+    passage::unbelieved,
     record::{Leaf, LeafKind, Position},
     recover::Segment,
     retain::{Due, Retainer},
@@ -72,6 +74,7 @@ impl Sealer {
             open: Date::MIN,
             retainer,
             clock,
+            lived: BTreeSet::new(),
             retained: None,
             gone: Due::default(),
         };
@@ -86,6 +89,7 @@ impl Sealer {
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 }
+                state.lived.insert(state.clock.today());
                 if let Err(error) = state.seal() {
                     // The rows are safe in the write-ahead log; nothing is lost by trying again.
                     tracing::warn!(reason = %error, "a day that is over could not be sealed");
@@ -132,7 +136,9 @@ pub(super) struct State {
     open: Date,
     pub(super) retainer: Retainer,
     clock: Arc<dyn Clock>,
-    /// The day on which all that was due was let go of.
+    /// Days on which this thread was awake.
+    lived: BTreeSet<Date>,
+    /// The day on which all that was due was let go of, or found not to be.
     retained: Option<Date>,
     /// What was let go of since the log was opened.
     gone: Due,
@@ -161,7 +167,29 @@ impl State {
     }
 
     fn retain_daily(&mut self) -> Result<(), Error> {
-        if self.retained == Some(self.clock.today()) { Ok(()) } else { self.retain().map(drop) }
+        let today = self.clock.today();
+        if self.retained == Some(today) {
+            return Ok(());
+        }
+        if let Some(last) = self.unbelieved()? {
+            self.retained = Some(today);
+            tracing::warn!(
+                %last, %today,
+                "nothing was recorded for more than a hundred days, or the clock is wrong: nothing is erased before it \
+                 has gone on for a week; set the clock, or have `sluis log retain` erase what is due"
+            );
+            return Ok(());
+        }
+        self.retain().map(drop)
+    }
+
+    /// The last day before a silence that is too long to be believed yet.
+    pub(super) fn unbelieved(&self) -> Result<Option<Date>, Error> {
+        let mut days = self.retainer.days_with_rows()?;
+        days.extend(self.past.iter().filter_map(|segment| segment.day));
+        days.extend(&self.lived);
+        days.insert(self.open);
+        Ok(unbelieved(&days, self.clock.today()))
     }
 
     fn seal(&mut self) -> Result<(), Error> {

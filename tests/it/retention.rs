@@ -244,6 +244,33 @@ fn rows_of_today_are_counted_and_go_tomorrow() {
     check(dir.path()).unwrap();
 }
 
+/// What is due by a clock that jumped stays until a week of days has borne it out, or somebody has it erased.
+#[test]
+fn a_clock_that_jumped_erases_nothing_by_itself() {
+    const JUMPED: Date = date(2028, 9, 4);
+    let dir = half_a_year();
+    let clock = Hands::at(JUMPED);
+    let log = Log::open(site(dir.path(), SHORT), Arc::<Hands>::clone(&clock)).unwrap();
+    for day in 0..7 {
+        clock.put(JUMPED.saturating_add(jiff::Span::new().days(day)));
+        deliver(&log, &[STAYS]);
+        // The sealer does one thing after the other: once it answers, what it does by itself is done.
+        assert_eq!(log.is_clock_believed().unwrap(), day == 6);
+        assert_eq!(files(dir.path(), "rollup/99DE").is_empty(), day < 6, "{day}");
+    }
+    log.close();
+    let left = files(dir.path(), "rows/99DE");
+    assert!(left.len() == 6 && left.iter().all(|name| name.starts_with("2028-09")), "{left:?}");
+    check(dir.path()).unwrap();
+
+    let dir = half_a_year();
+    let log = open(dir.path(), SHORT, JUMPED);
+    assert!(!log.is_clock_believed().unwrap());
+    assert_eq!(log.retain().unwrap().months.len(), 6);
+    log.close();
+    check(dir.path()).unwrap();
+}
+
 /// A gateway that was idle for months has its last day in the write-ahead log until something is recorded again.
 #[test]
 fn a_month_that_is_not_sealed_to_its_end_waits() {
