@@ -11,7 +11,7 @@ use std::{
         mpsc::{self, RecvTimeoutError},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::civil::Date;
@@ -79,8 +79,10 @@ impl Sealer {
             gone: Due::default(),
         };
         let thread = std::thread::Builder::new().name("disclosure-seal".into()).spawn(move || {
+            // However often it is asked something in between.
+            let mut due = Instant::now() + AGAIN;
             loop {
-                match waiting.recv_timeout(AGAIN) {
+                match waiting.recv_timeout(due.saturating_duration_since(Instant::now())) {
                     Ok(Work::Past { segments, open }) => (state.past, state.open) = (segments, open),
                     Ok(Work::Task(task)) => {
                         task(&mut state);
@@ -89,6 +91,7 @@ impl Sealer {
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 }
+                due = Instant::now() + AGAIN;
                 state.lived.insert(state.clock.today());
                 if let Err(error) = state.seal() {
                     // The rows are safe in the write-ahead log; nothing is lost by trying again.
