@@ -263,3 +263,21 @@ impl Catalogue {
         node.text.into_iter().chain(node.attributes.iter().map(|attribute| attribute.field))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use crate::catalogue::catalogue;
+
+    #[test]
+    fn no_two_in_one_place_have_the_same_name() {
+        let tree = catalogue().tree();
+        for node in tree.nodes() {
+            let mut names = HashSet::new();
+            for child in node.children.iter().map(|&child| tree.node(child)) {
+                assert!(names.insert((child.namespace.0, &child.name)), "{} in {}", child.name, node.name);
+            }
+        }
+    }
+}

@@ -94,10 +94,18 @@ struct Open {
     node: NodeId,
     /// Where among the children to look first.
     next: usize,
+    /// Where it is remembered what came next the last time.
+    turn: usize,
     /// Whether a token closes it.
     ends: bool,
     /// Written with a prefix: its name is among the names.
     named: bool,
+}
+
+impl Open {
+    fn new(node: NodeId, ends: bool, named: bool) -> Self {
+        Self { node, next: 0, turn: 2 * node.index(), ends, named }
+    }
 }
 
 struct Walk<'s, S> {
@@ -106,6 +114,9 @@ struct Walk<'s, S> {
     limits: Limits,
     sink: &'s mut S,
     open: Vec<Open>,
+    /// Which child came first in each place the last time, and which came next after each place: by its number among the
+    /// children. Records are much like one another.
+    turns: Vec<usize>,
     /// Elements open inside one that the tree does not know.
     ignored: usize,
     /// Names of open elements that are not those of their places, one after the other, and where each begins.
@@ -131,7 +142,8 @@ impl<'s, S: Sink> Walk<'s, S> {
             tree: catalogue.tree(),
             limits: *limits,
             sink,
-            open: vec![Open { node: Tree::DOCUMENT, next: 0, ends: false, named: false }],
+            open: vec![Open::new(Tree::DOCUMENT, false, false)],
+            turns: vec![0; 2 * catalogue.tree().nodes().len()],
             ignored: 0,
             names: String::new(),
             named: Vec::new(),
@@ -321,6 +333,11 @@ impl<'s, S: Sink> Walk<'s, S> {
 
     /// `<name …>` from `at`, with the whole element where that is a value and nothing else.
     fn start_tag(&mut self, text: &str, at: usize) -> Result<Option<usize>, Halt<S::Error>> {
+        if let Some((place, id, tag)) = self.foretold(text.as_bytes(), at) {
+            self.is_shallow()?;
+            self.follow(place, id);
+            return self.known(text, &tag, &[], id, None).map(|end| Some(end - at));
+        }
         let bounds = Bounds { name_bytes: self.limits.name_bytes, attributes: self.limits.attributes };
         let mut attributes = std::mem::take(&mut self.attributes);
         let tag = markup::tag(text, at + 1, bounds, &mut attributes);
@@ -333,6 +350,37 @@ impl<'s, S: Sink> Walk<'s, S> {
         done
     }
 
+    /// The element that came here the last time, where it does so again: as `<name>`, and nothing else. It is what
+    /// [`element`](Self::element) would find.
+    fn foretold(&self, bytes: &[u8], at: usize) -> Option<(usize, NodeId, markup::Tag)> {
+        let top = self.open.last().expect("the document is always open");
+        if self.ignored > 0 || top.node == Tree::DOCUMENT {
+            return None;
+        }
+        let place = self.turns[top.turn];
+        let &id = self.tree.node(top.node).children.get(place)?;
+        let node = self.tree.node(id);
+        let name = at + 1..at + 1 + node.name.len();
+        let here = bytes.get(name.clone())? == node.name.as_bytes()
+            && bytes.get(name.end) == Some(&b'>')
+            && self.namespaces.unprefixed() == Bound::Catalogue(node.namespace)
+            && name.len() <= self.limits.name_bytes;
+        let end = name.end + 1;
+        here.then_some((place, id, markup::Tag { name, empty: false, end }))
+    }
+
+    /// A child that the tree knows is in its turn.
+    fn follow(&mut self, place: usize, id: NodeId) {
+        let top = self.open.last_mut().expect("the document is always open");
+        // What may repeat is most likely followed by its like, all else by what comes after it.
+        top.next = place + usize::from(!self.tree.node(id).many);
+        self.turns[std::mem::replace(&mut top.turn, 2 * id.index() + 1)] = place;
+    }
+
+    fn is_shallow(&self) -> Result<(), Kind> {
+        if self.depth() < self.limits.depth { Ok(()) } else { Err(Kind::Depth) }
+    }
+
     /// An element begins. Returns where to go on.
     fn element(
         &mut self,
@@ -343,9 +391,7 @@ impl<'s, S: Sink> Walk<'s, S> {
         if self.root_done {
             return Err(Kind::SecondRoot.into());
         }
-        if self.depth() >= self.limits.depth {
-            return Err(Kind::Depth.into());
-        }
+        self.is_shallow()?;
         if !attributes.is_empty() {
             self.bind(text, attributes)?;
         }
@@ -357,18 +403,16 @@ impl<'s, S: Sink> Walk<'s, S> {
         };
         let mut found = None;
         if self.ignored == 0 {
-            let top = self.open.last_mut().expect("the document is always open");
-            let parent = top.node;
+            let &Open { node: parent, next, .. } = self.open.last().expect("the document is always open");
             if let Bound::Catalogue(namespace) = namespace {
-                found = self.tree.descend(parent, namespace, local, top.next);
+                found = self.tree.descend(parent, namespace, local, next);
             }
             match found {
-                // What may repeat is most likely followed by its like, all else by what comes after it.
-                Some((at, node)) => top.next = at + usize::from(!self.tree.node(node).many),
+                Some((place, id)) => self.follow(place, id),
                 None => self.unknown(parent)?,
             }
         }
-        let Some((_, node)) = found else {
+        let Some((_, id)) = found else {
             if !is_name(name) {
                 return Err(Kind::NotWellFormed.into());
             }
@@ -385,14 +429,26 @@ impl<'s, S: Sink> Walk<'s, S> {
             }
             return self.entered(tag);
         };
+        self.known(text, tag, attributes, id, prefix.map(|_| name))
+    }
+
+    /// An element that the tree knows begins, `named` where it is written otherwise than in the tree. Returns where to go on.
+    fn known(
+        &mut self,
+        text: &str,
+        tag: &markup::Tag,
+        attributes: &[Attribute],
+        id: NodeId,
+        named: Option<&str>,
+    ) -> Result<usize, Halt<S::Error>> {
         if attributes.is_empty()
             && !tag.empty
-            && let Some(end) = self.leaf(text, tag, node)?
+            && let Some(end) = self.leaf(text, tag, id)?
         {
             return Ok(end);
         }
-        self.enter(node, (prefix.is_some() && !tag.empty).then_some(name))?;
-        self.attributes(node, text, attributes)?;
+        self.enter(id, named.filter(|_| !tag.empty))?;
+        self.attributes(id, text, attributes)?;
         self.entered(tag)
     }
 
@@ -489,7 +545,7 @@ impl<'s, S: Sink> Walk<'s, S> {
         if let Some(name) = name {
             self.name(name);
         }
-        self.open.push(Open { node: id, next: 0, ends, named: name.is_some() });
+        self.open.push(Open::new(id, ends, name.is_some()));
         Ok(())
     }
 
@@ -523,7 +579,7 @@ impl<'s, S: Sink> Walk<'s, S> {
                 node: id,
                 attribute: Some(u8::try_from(at).expect("few attributes")),
                 field: node.attributes[at].field,
-                value: value.trim(),
+                value: trimmed(value),
             };
             self.push(token)?;
             self.value = resolved;
@@ -648,7 +704,7 @@ impl<'s, S: Sink> Walk<'s, S> {
     /// The text of an element with role Field.
     fn field(&mut self, id: NodeId, text: &str) -> Result<(), Halt<S::Error>> {
         let field = self.tree.node(id).text.expect("an element with role Field holds one");
-        let value = if self.is_opaque(id) { "" } else { text.trim() };
+        let value = if self.is_opaque(id) { "" } else { trimmed(text) };
         self.push(Token::Field { node: id, attribute: None, field, value })
     }
 }
@@ -664,6 +720,14 @@ fn run_of_text(bytes: &[u8], at: usize) -> (usize, bool) {
         }
     }
     (bytes.len(), plain)
+}
+
+/// As [`str::trim`]; of most values, both ends tell at once that there is nothing to do.
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
 }
 
 /// The value of an attribute, put together in `resolved` where it does not stand for itself.
