@@ -412,6 +412,42 @@ fn names_that_differ_by_their_namespace_are_two() {
     }
 }
 
+/// Decoders look first for what came in the same place the last time.
+#[test]
+fn a_pupil_is_read_the_same_whoever_came_before() {
+    const FEED: &str = "http://www.edustandaard.nl/leerresultaten/2/leerlinggegevens";
+    let key = "key=\"100002\"";
+    for (pupil, leaves) in [
+        (format!("<leerling {key}><roepnaam>Kanarie</roepnaam></leerling>"), true),
+        (format!("<leerling {key}><roepnaam\n>Kanarie</roepnaam ></leerling>"), true),
+        (format!("<leerling {key}><l:roepnaam xmlns:l=\"{FEED}\">Kanarie</l:roepnaam></leerling>"), true),
+        (
+            format!("<leerling {key}><achternaam>Vogel</achternaam><roepnaam>Kanarie</roepnaam></leerling>"),
+            true,
+        ),
+        (format!("<leerling {key}><roepnaam>Kana<!---->rie</roepnaam></leerling>"), true),
+        (format!("<leerling {key}><roepnaam><![CDATA[Kanarie]]></roepnaam></leerling>"), true),
+        (format!("<leerling {key}><roepnaam xmlns=\"urn:anders\">Kanarie</roepnaam></leerling>"), false),
+        (format!("<leerling {key}><roepnaamx>Kanarie</roepnaamx></leerling>"), false),
+        (format!("<leerling {key}><roepnaam/>Kanarie</leerling>"), false),
+        (format!("<leerling {key}><adres><roepnaam>Kanarie</roepnaam></adres></leerling>"), false),
+        (
+            format!(
+                "<l:leerling xmlns:l=\"{FEED}\" xmlns=\"urn:anders\" {key}><roepnaam>Kanarie</roepnaam></l:leerling>"
+            ),
+            false,
+        ),
+    ] {
+        for before in ["", "<leerling key=\"100001\"><roepnaam>Jip</roepnaam></leerling>"] {
+            let document = feed(&format!("<leerlingen>{before}{pupil}</leerlingen>"));
+            let (out, summary) = Bench::new(SMALL).minimise(document.as_bytes(), None).expect(&pupil);
+            assert_eq!(out.contains("<roepnaam>Kanarie</roepnaam>"), leaves, "{before}{pupil}: {out}");
+            assert_eq!(out.contains("Kanarie"), leaves, "{before}{pupil}: {out}");
+            assert_eq!(summary.released, 1 + u64::from(!before.is_empty()), "{before}{pupil}");
+        }
+    }
+}
+
 #[test]
 fn a_document_cut_short_is_never_taken_for_whole() {
     let document =
