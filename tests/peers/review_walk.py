@@ -186,7 +186,8 @@ class Browser:
     def download(self, css, name):
         self.find(css).click()
         file = self.downloads / name
-        self.wait(lambda _: file.exists())
+        # The browser keeps the name with an empty file, and puts what it has fetched in its place.
+        self.wait(lambda _: file.exists() and file.stat().st_size > 0)
         content = file.read_bytes()
         file.unlink()
         return content
