@@ -291,6 +291,16 @@ impl Desk {
         Ok(went)
     }
 
+    /// As [`Desk::let_go`], by nobody's hand: nothing goes while the clock [is not believed](Log::is_clock_believed), which the
+    /// log says of itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Desk::let_go`].
+    pub fn let_go_by_itself(&self, schools: &[Arc<School>], terms: &Terms) -> Result<usize, standing::Error> {
+        if self.log.is_clock_believed()? { self.let_go(schools, terms) } else { Ok(0) }
+    }
+
     /// Puts in force what of these agreements needs no approval, and is not in force yet. Waits; not for async contexts.
     ///
     /// # Errors

@@ -280,14 +280,9 @@ fn put_on_record(desk: &Desk, epochs: Vec<Leaf>, agreements: &[Arc<Agreement>]) 
     }
 }
 
-/// Lets go of what stood long enough, as far as the clock can be believed; the log says where it cannot.
+/// Lets go of what stood long enough.
 fn let_go(desk: &Desk, config: &Config) {
-    let went = match desk.log.is_clock_believed() {
-        Ok(false) => return,
-        Ok(true) => desk.let_go(&config.schools, &config.terms).map(drop),
-        Err(error) => Err(error.into()),
-    };
-    if let Err(error) = went {
+    if let Err(error) = desk.let_go_by_itself(&config.schools, &config.terms) {
         tracing::warn!(reason = %error, "what stood long enough could not be let go of");
     }
 }

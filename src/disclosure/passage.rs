@@ -7,7 +7,7 @@ use jiff::{Unit, civil::Date};
 
 /// So many days without anything are more than any holiday of a school.
 const SILENCE: i32 = 100;
-/// After so many days on either side of it, a silence is believed.
+/// A silence is believed on the seventh day after it.
 const DAYS: usize = 7;
 
 /// The last day before a silence that is not yet believed. `days` are those on which something was recorded or the process

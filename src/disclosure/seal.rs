@@ -141,7 +141,7 @@ pub(super) struct State {
     clock: Arc<dyn Clock>,
     /// Days on which this thread was awake.
     lived: BTreeSet<Date>,
-    /// The day on which all that was due was let go of, or found not to be.
+    /// The day on which all that was due was let go of, or stayed because the clock is not believed.
     retained: Option<Date>,
     /// What was let go of since the log was opened.
     gone: Due,

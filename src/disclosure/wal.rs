@@ -183,8 +183,8 @@ impl<R: Read> Scanner<R> {
     }
 
     /// The next frame without its rows, for whoever opens a log: held against its checksum, its place and its link, which
-    /// is over the rows too. Whether they lead to the root in the leaf takes ten times as long to tell, and is left to
-    /// sealing and verification.
+    /// is over the rows too. Whether they lead to the root in the leaf takes several times as long to tell, and is
+    /// left to sealing and verification.
     pub(super) fn follow(&mut self, end: &mut End) -> io::Result<Step> {
         self.linked(end, |this| this.leaf().map(|leaf| this.frame(leaf, Vec::new())))
     }
